@@ -1,0 +1,102 @@
+"""
+The async data layer for apps on DuckDB.
+"""
+
+from importlib.metadata import version as _version
+
+from project_architect_db.base import Base, TimestampMixin
+from project_architect_db.domain.models import (
+    Conversation,
+    Document,
+    Project,
+    Repository,
+)
+from project_architect_db.engine import (
+    ArchitectSession,
+    DatabaseEngine,
+    Health,
+    QueryEvent,
+    QueryHook,
+    RunningQuery,
+    SessionManager,
+    run,
+)
+from project_architect_db.errors import (
+    ArchitectError,
+    ClosedError,
+    ConfigurationError,
+    ConstraintError,
+    CorruptDatabaseError,
+    DatabaseLockedError,
+    DatabaseOpenError,
+    DatabasePermissionError,
+    DatabaseVersionError,
+    DuplicateError,
+    GitError,
+    GitNotFoundError,
+    InvalidStatementError,
+    InvalidValueError,
+    NestedTransactionError,
+    NotARepositoryError,
+    OpenStreamError,
+    PoolTimeoutError,
+    QueryTimeoutError,
+    RetryableError,
+    SessionInUseError,
+    StaleSnapshotError,
+    StatementError,
+    TransactionAbortedError,
+    TransactionError,
+    UnsupportedOperationError,
+    WriteConflictError,
+    WriteTimeoutError,
+)
+from project_architect_db.settings import DatabaseSettings
+
+__version__ = _version("project-architect-db")
+
+__all__ = [
+    "ArchitectError",
+    "ArchitectSession",
+    "Base",
+    "ClosedError",
+    "ConfigurationError",
+    "ConstraintError",
+    "Conversation",
+    "CorruptDatabaseError",
+    "DatabaseEngine",
+    "DatabaseLockedError",
+    "DatabaseOpenError",
+    "DatabasePermissionError",
+    "DatabaseSettings",
+    "DatabaseVersionError",
+    "Document",
+    "DuplicateError",
+    "GitError",
+    "GitNotFoundError",
+    "Health",
+    "InvalidStatementError",
+    "InvalidValueError",
+    "NestedTransactionError",
+    "NotARepositoryError",
+    "OpenStreamError",
+    "PoolTimeoutError",
+    "Project",
+    "QueryEvent",
+    "QueryHook",
+    "QueryTimeoutError",
+    "Repository",
+    "RetryableError",
+    "RunningQuery",
+    "SessionInUseError",
+    "SessionManager",
+    "StaleSnapshotError",
+    "StatementError",
+    "TimestampMixin",
+    "TransactionAbortedError",
+    "TransactionError",
+    "UnsupportedOperationError",
+    "WriteConflictError",
+    "WriteTimeoutError",
+    "run",
+]

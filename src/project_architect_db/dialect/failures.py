@@ -1,0 +1,178 @@
+"""
+DuckDB's errors, in our words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+import duckdb
+from sqlalchemy import exc
+
+from project_architect_db import errors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NEWEST_FILE_VERSION = 999
+"""DuckDB 2.0 writes 64–68 on request and 999 by default (duckdb-facts §10)."""
+
+_CONFLICT = re.compile(
+    r"Conflict on|write-write conflict|altered by a different transaction"
+    r"|Attempting to modify table"
+)
+_DUPLICATE = re.compile(r'[Dd]uplicate key "(.*?)"( violates|$)', re.DOTALL)
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """
+    A hint for a mistyped name: the closest known ones.
+    """
+    close = difflib.get_close_matches(name, known, n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(close)}?" if close else ""
+
+
+def is_conflict(error: BaseException) -> bool:
+    """
+    Whether another transaction got in the way.
+    """
+    return isinstance(error, duckdb.TransactionException) and bool(
+        _CONFLICT.search(str(error))
+    )
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """
+    Whether a key exists already, found by the statement or by COMMIT.
+
+    COMMIT reports it as a TransactionException, not as a ConstraintException.
+    """
+    return isinstance(
+        error, duckdb.ConstraintException | duckdb.TransactionException
+    ) and bool(_DUPLICATE.search(str(error)))
+
+
+def is_read_only_refusal(error: BaseException) -> bool:
+    """
+    Whether a READ ONLY transaction refused a statement that writes.
+    """
+    return isinstance(
+        error, duckdb.TransactionException
+    ) and "launched in read-only mode" in str(error)
+
+
+def statement_error(
+    error: BaseException, statement: str | None
+) -> errors.ArchitectError | None:
+    """
+    Our error for one of the driver, or of SQLAlchemy over values it cannot bind.
+
+    Returns:
+        `None` if the error is another one.
+    """
+    if type(error) is exc.StatementError:
+        # Its cause is SQLAlchemy's own for a missing value, the type's for a wrong one.
+        missing = isinstance(error.orig, exc.SQLAlchemyError)
+        kind = errors.InvalidStatementError if missing else errors.InvalidValueError
+        return kind(str(error.orig), statement=statement)
+    if not isinstance(error, duckdb.Error):
+        return None
+    message = _first_paragraph(error)
+    if match := _DUPLICATE.search(str(error)) if is_duplicate(error) else None:
+        return errors.DuplicateError(message, statement=statement, key=match.group(1))
+    if is_conflict(error):
+        return errors.WriteConflictError(message)
+    ours = errors.StatementError
+    if isinstance(error, duckdb.IntegrityError):
+        ours = errors.ConstraintError
+    elif _is_about_a_value(error):
+        ours = errors.InvalidValueError
+    elif isinstance(error, duckdb.ProgrammingError):
+        ours = errors.InvalidStatementError
+    return ours(message, statement=statement)
+
+
+def _is_about_a_value(error: duckdb.Error) -> bool:
+    return isinstance(
+        error, duckdb.DataError | duckdb.InvalidInputException
+    ) or "Unable to transform python value" in str(error)
+
+
+def _first_paragraph(error: BaseException) -> str:
+    return str(error).strip().partition("\n\n")[0]
+
+
+def opening_error(  # noqa: PLR0911 - one return for each error
+    error: duckdb.Error, *, path: Path | None
+) -> errors.ArchitectError:
+    """
+    Our error for one that DuckDB raised while it opened a database.
+    """
+    text, name = str(error), str(path or ":memory:")
+    if match := re.search(r"options were not recognized: (\S+)", text):
+        return errors.ConfigurationError(
+            f"DuckDB has no setting {match[1]}{suggest(match[1], _setting_names())}"
+        )
+    if (
+        not isinstance(error, duckdb.OperationalError)
+        and type(error) is not duckdb.Error
+    ):
+        return errors.ConfigurationError(f"cannot open {name}: {text}")
+    if "Could not set lock" in text:
+        pid = re.search(r"\(PID (\d+)\)", text)
+        return errors.DatabaseLockedError(
+            f"{name} is open in another process"
+            + (f" (pid {pid[1]})" if pid else "")
+            + "; DuckDB lets one process write, so stop that one or talk to it",
+            path=name,
+            pid=int(pid[1]) if pid else None,
+        )
+    if path is not None and path.is_dir():
+        return errors.DatabaseOpenError(
+            f"{name} is a directory; name a file in it, such as {path / 'app.duckdb'}",
+            path=name,
+        )
+    version = _file_version(path)
+    if version and (version > NEWEST_FILE_VERSION or "version number" in text):
+        return errors.DatabaseVersionError(
+            f"{name} was written by a newer DuckDB (storage version {version}; "
+            f"installed is {duckdb.__version__}); upgrade duckdb",
+            path=name,
+        )
+    if version == 0 or re.search(r"Corrupt|Could not read enough|checksum", text):
+        return errors.CorruptDatabaseError(
+            f"{name} cannot be read as a DuckDB database: {text}", path=name
+        )
+    if re.search(r"[Pp]ermission denied|Read-only file system", text):
+        return errors.DatabasePermissionError(
+            f"no permission to read and write {name}: {text}", path=name
+        )
+    if path is not None and not path.parent.is_dir():
+        return errors.DatabaseOpenError(
+            f"cannot create {name}: the folder {path.parent} does not exist", path=name
+        )
+    return errors.DatabaseOpenError(f"cannot open {name}: {text}", path=name)
+
+
+def _file_version(path: Path | None) -> int | None:
+    """
+    The storage version in the header of a DuckDB file; 0 for another file's.
+    """
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            header = file.read(20)
+    except OSError:
+        return None
+    if header[8:12] != b"DUCK":
+        return 0
+    return int.from_bytes(header[12:20], "little")
+
+
+def _setting_names() -> list[str]:
+    with duckdb.connect() as connection:
+        rows = connection.execute("SELECT name FROM duckdb_settings()").fetchall()
+    return [name for (name,) in rows]

@@ -1,0 +1,97 @@
+"""
+What a piece of SQL is: its parsed statements, and whether they only read.
+
+DuckDB has no plan cache, but a parsed statement can be kept and shared by all
+connections of a database; executing it instead of its text saves 10–30 %.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from duckdb import StatementType
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection, Statement
+
+REMEMBERED = 2_000
+
+_READS = {
+    StatementType.SELECT,
+    StatementType.EXPLAIN,
+    StatementType.PRAGMA,
+    StatementType.SET,
+    StatementType.VARIABLE_SET,
+    StatementType.MULTI,  # PIVOT
+    StatementType.COPY,
+    StatementType.EXPORT,
+    StatementType.RELATION,
+}
+"""Tried as reads first: a READ ONLY transaction refuses those that write after
+all (a data-modifying CTE, `nextval`, EXPLAIN ANALYZE UPDATE, COPY FROM)."""
+
+_ANSWERS = _READS - {StatementType.SET, StatementType.VARIABLE_SET} | {
+    StatementType.INSERT,
+    StatementType.UPDATE,
+    StatementType.DELETE,
+    StatementType.MERGE_INTO,
+    StatementType.CALL,
+    StatementType.EXECUTE,
+}
+"""Types whose result may have rows; DuckDB describes one for all the others."""
+
+_MAY_WRITE = re.compile(
+    r"\b(insert|update|delete|merge|truncate|nextval|setval|copy)\b", re.IGNORECASE
+)
+
+
+class Parsed(NamedTuple):
+    """
+    One statement of a piece of SQL.
+
+    Attributes:
+        statement: What to hand to DuckDB.
+        reads: Worth trying in a READ ONLY transaction.
+        surely_reads: Cannot write, by its text alone.
+        answers: Its result may have rows.
+        controls: BEGIN, COMMIT, ROLLBACK: the driver's own business.
+    """
+
+    statement: Statement | str
+    reads: bool
+    surely_reads: bool
+    answers: bool
+    controls: bool
+
+
+class StatementCache:
+    """
+    Parsed statements by SQL text, shared by all connections of a database.
+    """
+
+    def __init__(self) -> None:
+        self._cache: dict[str, tuple[Parsed, ...]] = {}
+
+    def parse(self, connection: DuckDBPyConnection, sql: str) -> tuple[Parsed, ...]:
+        """
+        The statements of the SQL text; needs the thread of the connection.
+        """
+        found = self._cache.get(sql)
+        if found is None:
+            found = tuple(map(_classify, connection.extract_statements(sql)))
+            if len(self._cache) >= REMEMBERED:
+                self._cache.clear()
+            self._cache[sql] = found
+        return found
+
+
+def _classify(statement: Statement) -> Parsed:
+    reads = statement.type in _READS
+    return Parsed(
+        statement=statement,
+        reads=reads,
+        surely_reads=reads and not _MAY_WRITE.search(statement.query),
+        answers=statement.type in _ANSWERS,
+        controls=statement.type is StatementType.TRANSACTION,
+    )

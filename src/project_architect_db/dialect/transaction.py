@@ -1,0 +1,358 @@
+"""
+The transaction of one connection, as its worker thread sees it.
+
+- BEGIN is sent with the first statement: READ ONLY while the statements look like
+  reads. The first that is, or turns out to be, a write needs the write gate.
+- An error ends the transaction on the spot. DuckDB would answer OK to its COMMIT
+  and roll back (duckdb-facts §0.C), so COMMIT is refused here instead.
+
+Everything here runs on the worker thread, one call after the other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import duckdb
+
+from project_architect_db.dialect.columnar import ROWS
+from project_architect_db.dialect.failures import is_duplicate, is_read_only_refusal
+from project_architect_db.errors import (
+    ClosedError,
+    TransactionAbortedError,
+    UnsupportedOperationError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from project_architect_db.dialect.columnar import RowsInsert
+    from project_architect_db.dialect.database import Database
+    from project_architect_db.dialect.statements import Parsed
+    from project_architect_db.dialect.write_gate import Lease
+
+VALUES_PER_FETCH = 8_000
+"""Values (rows × columns) converted at a time: 2–5 ms with the GIL held, after
+which other threads, the event loop above all, get their turn."""
+
+
+class Request(NamedTuple):
+    """
+    A statement to execute.
+
+    Attributes:
+        sql: Its text; several statements are run one after the other.
+        parameters: Values for the last statement.
+        many: Runs it once for each of these instead.
+        rows: The rows of an INSERT, by column.
+        tables: The tables it writes; `None` when only its text can tell.
+        stream: Who will fetch the rows; `None` to fetch all of them at once.
+        timeout: Seconds after which to stop it.
+    """
+
+    sql: str
+    parameters: Sequence[Any] = ()
+    many: Sequence[Sequence[Any]] | None = None
+    rows: RowsInsert | None = None
+    tables: frozenset[str] | None = None
+    stream: object | None = None
+    timeout: float | None = None
+
+
+class Answer(NamedTuple):
+    """
+    What a statement returned; `description` is `None` if it has no rows.
+    """
+
+    description: list[tuple[Any, ...]] | None
+    rows: list[tuple[Any, ...]]
+    rowcount: int
+
+
+class GateNeededError(Exception):
+    """
+    Nothing has happened: the statement writes, and the gate is not held.
+    """
+
+
+class Transaction:
+    """
+    A DuckDB connection and what it is in the middle of.
+
+    Attributes:
+        autocommit: Each statement commits itself.
+        begun: BEGIN has been sent.
+        lease: The right to write, if it has been taken.
+        snapshot: The last commit that its first read may not have seen; kept
+            over errors, until COMMIT or ROLLBACK.
+        failure: The error that ended it.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.autocommit = False
+        self.begun = False
+        self.lease: Lease | None = None
+        self.snapshot: int | None = None
+        self.failure: BaseException | None = None
+        self.duck: duckdb.DuckDBPyConnection | None = None
+        self._written: set[str] | None = set()
+
+    @property
+    def has_state(self) -> bool:
+        """
+        Whether a ROLLBACK would change anything.
+        """
+        return self.begun or self.snapshot is not None or self.failure is not None
+
+    def connect(self) -> None:
+        """
+        Open the connection.
+        """
+        self.duck = self.database.cursor()
+
+    def disconnect(self) -> None:
+        """
+        Roll back and close the connection.
+        """
+        self.rollback()
+        duck, self.duck = self.duck, None
+        if duck is not None:
+            self.database.close(duck)
+
+    # --- statements -------------------------------------------------------------
+
+    def run(self, request: Request) -> Answer:
+        """
+        Execute a statement, after BEGIN if it is the first.
+
+        Raises:
+            GateNeededError: Take the gate, and ask again.
+        """
+        duck = self._connection()
+        if self.failure is not None:
+            raise TransactionAbortedError(self.failure) from self.failure
+        snapshot = self.snapshot
+        try:
+            statements = self.database.statements.parse(duck, request.sql)
+            if not statements:
+                return Answer(None, [], -1)
+            self._check(statements)
+            self._begin(duck)
+            self._note_tables(request, statements)
+            return self._execute(duck, statements, request)
+        except (GateNeededError, UnsupportedOperationError):
+            raise  # it never reached the database
+        except Exception as error:
+            if self.lease is None and is_read_only_refusal(error):
+                self._roll_back()
+                self.snapshot = snapshot  # it has read nothing
+                self._written = None
+                raise GateNeededError from error
+            self.fail(error)
+            raise
+        finally:
+            if request.rows is not None:  # after a rollback: it fails before
+                duck.unregister(ROWS)
+
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        if self.duck is None:
+            raise ClosedError("this connection is closed")
+        return self.duck
+
+    def _check(self, statements: Sequence[Parsed]) -> None:
+        if any(parsed.controls for parsed in statements):
+            raise UnsupportedOperationError(
+                "BEGIN, COMMIT and ROLLBACK are sent for you; use "
+                "engine.transaction(), session.commit() or session.rollback()"
+            )
+        # In AUTOCOMMIT no READ ONLY transaction backs our judgement up.
+        if self.lease is None and not all(
+            parsed.surely_reads if self.autocommit else parsed.reads
+            for parsed in statements
+        ):
+            raise GateNeededError
+
+    def _begin(self, duck: duckdb.DuckDBPyConnection) -> None:
+        if self.autocommit or self.begun:
+            return
+        sql = "BEGIN TRANSACTION"
+        if self.lease is None:
+            sql = "BEGIN TRANSACTION READ ONLY"
+            if self.snapshot is None:
+                # Before DuckDB takes its snapshot: too old is safe, too new is not.
+                self.snapshot = self.database.commits.sequence
+        self.begun = True  # even if an interrupt hits BEGIN itself
+        self._control(duck, sql)
+
+    def _control(self, duck: duckdb.DuckDBPyConnection, sql: str) -> None:
+        (parsed,) = self.database.statements.parse(duck, sql)
+        duck.execute(parsed.statement)
+
+    def _note_tables(self, request: Request, statements: Sequence[Parsed]) -> None:
+        if request.tables is not None and self._written is not None:
+            self._written |= request.tables
+        elif not all(parsed.surely_reads for parsed in statements):
+            self._written = None
+
+    def _execute(
+        self, duck: duckdb.DuckDBPyConnection, statements: Sequence[Parsed],
+        request: Request,
+    ) -> Answer:  # fmt: skip
+        for parsed in statements[:-1]:
+            duck.execute(parsed.statement)
+            duck.fetchall()
+        last = statements[-1]
+        if request.rows is not None:
+            return self._committed(self._insert_rows(duck, last, request.rows))
+        if request.many is not None:
+            return self._committed(_execute_many(duck, last, request.many))
+        duck.execute(last.statement, request.parameters)
+        rowcount = duck.rowcount
+        if not last.answers or rowcount >= 0:
+            return self._committed(Answer(None, [], rowcount))
+        description = duck.description
+        if request.stream is not None and not (self.autocommit and self.lease):
+            return Answer(description, [], -1)
+        return self._committed(Answer(description, _fetch_all(duck), -1))
+
+    def _insert_rows(
+        self, duck: duckdb.DuckDBPyConnection, insert: Parsed, rows: RowsInsert
+    ) -> Answer:
+        table = rows.arrow_table()
+        if table is not None:
+            duck.register(ROWS, table)
+            duck.execute(insert.statement, rows.constants)
+            if duck.rowcount >= 0:
+                return Answer(None, [], duck.rowcount)
+            return Answer(duck.description, _fetch_all(duck), -1)
+        # Values of several kinds in one column: slower, but stored as they are.
+        (single,) = self.database.statements.parse(duck, rows.single)
+        return _execute_many(duck, single, rows.rows())
+
+    def fetch(self, size: int) -> list[tuple[Any, ...]]:
+        """
+        The next rows of a stream.
+        """
+        try:
+            return self._connection().fetchmany(size)
+        except Exception as error:
+            self.fail(error)
+            raise
+
+    # --- beginning and end ------------------------------------------------------
+
+    def take_over(self, lease: Lease) -> None:
+        """
+        Be the writer from here on; what was read so far is still the latest.
+        """
+        self.lease = lease
+        self._roll_back()
+
+    def commit(self) -> None:
+        """
+        COMMIT, then the commit log, then the gate.
+
+        It ends the transaction even if it fails: SQLAlchemy sends no ROLLBACK then.
+
+        Raises:
+            TransactionAbortedError: An error had ended the transaction.
+            duckdb.ConstraintException: A key turned out to exist already.
+        """
+        try:
+            if self.failure is not None:
+                raise TransactionAbortedError(self.failure) from self.failure
+            if self.begun:
+                self._control(self._connection(), "COMMIT")
+                self.begun = False
+                if self.lease is not None and self._written != set():
+                    self._log()
+        except duckdb.Error as error:
+            if is_duplicate(error):  # raised as a mere TransactionException
+                raise duckdb.ConstraintException(str(error)) from error
+            raise
+        finally:
+            self.rollback()
+
+    def rollback(self) -> None:
+        """
+        ROLLBACK, then the gate.
+        """
+        self._roll_back()
+        self.snapshot = self.failure = None
+        self._release()
+
+    def stop(self, error: BaseException, request: Request) -> None:
+        """
+        End it with a statement that was stopped, or had not even begun.
+        """
+        try:
+            statements = self.database.statements.parse(self._connection(), request.sql)
+        except (duckdb.Error, ClosedError):
+            statements = ()
+        writes = not all(parsed.surely_reads for parsed in statements)
+        self.fail(error, lost_a_write=writes)
+
+    def fail(self, error: BaseException, *, lost_a_write: bool = False) -> None:
+        """
+        Roll back at once, so that a dead transaction keeps nobody waiting.
+
+        One that only read goes on with a new snapshot; but it stays as old as
+        its first one when it wants to write.
+        """
+        if self.autocommit:
+            if self.lease is not None:
+                self._log()  # of several statements, the first ones may have run
+        elif lost_a_write or self.lease is not None:
+            self.failure = error
+        self._roll_back()
+        self._release()
+
+    def _committed(self, answer: Answer) -> Answer:
+        """
+        In AUTOCOMMIT the end of the statement was the end of the transaction.
+        """
+        if self.autocommit and self.lease is not None:
+            self._log()
+            self._release()
+        return answer
+
+    def _log(self) -> None:
+        written = self._written
+        self.database.commits.append(None if written is None else frozenset(written))
+
+    def _roll_back(self) -> None:
+        while self.begun and self.duck is not None:
+            try:
+                self._control(self.duck, "ROLLBACK")
+            except duckdb.InterruptException:
+                continue  # it was meant for the statement before
+            except duckdb.Error:
+                pass  # a failed COMMIT has ended it already, or the database is dead
+            self.begun = False
+
+    def _release(self) -> None:
+        lease, self.lease, self._written = self.lease, None, set()
+        if lease is not None:
+            lease.release()
+
+
+def _execute_many(duck: Any, parsed: Parsed, parameter_sets: Any) -> Answer:
+    returned: list[tuple[Any, ...]] = []
+    count = -1
+    for parameters in parameter_sets:
+        duck.execute(parsed.statement, parameters)
+        if duck.rowcount >= 0:
+            count = max(count, 0) + duck.rowcount
+        else:
+            returned += duck.fetchall()
+    return Answer(duck.description if count < 0 else None, returned, count)
+
+
+def _fetch_all(duck: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    size = max(1, VALUES_PER_FETCH // max(1, len(duck.description)))
+    rows: list[tuple[Any, ...]] = duck.fetchmany(size)
+    if len(rows) == size:
+        while chunk := duck.fetchmany(size):
+            rows += chunk
+    return rows

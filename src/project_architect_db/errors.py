@@ -1,0 +1,344 @@
+"""
+Every error this library raises.
+
+    ArchitectError
+    ├── ConfigurationError            a wrong URL, setting name or value
+    ├── ClosedError                   an engine or session used after close
+    ├── PoolTimeoutError              all connections stayed in use
+    ├── DatabaseOpenError             the database cannot be opened
+    │   ├── DatabaseLockedError       another process has it
+    │   ├── CorruptDatabaseError      it is damaged, or no DuckDB file
+    │   ├── DatabaseVersionError      a newer DuckDB wrote it
+    │   └── DatabasePermissionError   the file system says no
+    ├── StatementError                the database refused a statement
+    │   ├── ConstraintError           it would break a constraint
+    │   │   └── DuplicateError        … of a primary key or unique column
+    │   ├── InvalidValueError         a value does not fit its column
+    │   ├── InvalidStatementError     wrong SQL, unknown table or column
+    │   └── QueryTimeoutError         it ran longer than allowed, and was stopped
+    ├── TransactionError
+    │   ├── TransactionAbortedError   an earlier error already ended it
+    │   ├── NestedTransactionError    a transaction inside a transaction
+    │   ├── SessionInUseError         two tasks share one session
+    │   ├── OpenStreamError           a stream is still being read
+    │   ├── UnsupportedOperationError savepoints and the like
+    │   ├── WriteTimeoutError         another writer did not finish in time
+    │   └── RetryableError            run the whole transaction again
+    │       ├── StaleSnapshotError    it read before another commit
+    │       └── WriteConflictError    DuckDB found a conflict
+    └── GitError                      git failed
+        ├── GitNotFoundError          git is not installed
+        └── NotARepositoryError       no git working tree
+
+The error of the driver (or of SQLAlchemy) is always kept as ``__cause__``.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+
+class ArchitectError(Exception):
+    """
+    The root: ``except ArchitectError`` catches whatever this library raises.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """
+        Pickle the facts as they are: `__init__` would ask for them by name.
+        """
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
+
+
+class ConfigurationError(ArchitectError, ValueError):
+    """
+    A URL, a setting's name or a setting's value is wrong.
+    """
+
+
+class ClosedError(ArchitectError):
+    """
+    An engine, session or connection was used after it was closed.
+    """
+
+
+class PoolTimeoutError(ArchitectError):
+    """
+    No connection became free within `pool_timeout`.
+
+    Attributes:
+        connections: How many there are, all of them in use.
+        seconds: How long it was waited for one.
+    """
+
+    def __init__(self, *, connections: int, seconds: float) -> None:
+        super().__init__(
+            f"all {connections} connections were in use for {seconds:g} s; close "
+            "sessions sooner, or raise `pool_size` or `max_overflow`"
+        )
+        self.connections = connections
+        self.seconds = seconds
+
+
+class DatabaseOpenError(ArchitectError):
+    """
+    The database cannot be opened.
+
+    Attributes:
+        path: What was to be opened.
+    """
+
+    def __init__(self, message: str, *, path: str) -> None:
+        super().__init__(message)
+        self.path = path
+
+
+class DatabaseLockedError(DatabaseOpenError):
+    """
+    Another process has the file open for writing.
+
+    Attributes:
+        path: The database file.
+        pid: The process that holds it, where DuckDB names it.
+    """
+
+    def __init__(self, message: str, *, path: str, pid: int | None) -> None:
+        super().__init__(message, path=path)
+        self.pid = pid
+
+
+class CorruptDatabaseError(DatabaseOpenError):
+    """
+    The file is damaged, truncated, or not a DuckDB database at all.
+    """
+
+
+class DatabaseVersionError(DatabaseOpenError):
+    """
+    The file was written by a newer DuckDB than the one installed.
+    """
+
+
+class DatabasePermissionError(DatabaseOpenError):
+    """
+    The file system does not let us read or write here.
+    """
+
+
+class StatementError(ArchitectError):
+    """
+    The database refused a statement; its transaction has ended.
+
+    Attributes:
+        statement: The SQL text, without values; `None` for a failed COMMIT.
+    """
+
+    def __init__(self, message: str, *, statement: str | None = None) -> None:
+        super().__init__(message)
+        self.statement = statement
+
+
+class ConstraintError(StatementError):
+    """
+    The statement would break a constraint: NOT NULL, CHECK, a key.
+    """
+
+
+class DuplicateError(ConstraintError):
+    """
+    A row with this primary or unique key exists already.
+
+    Attributes:
+        statement: The SQL text, without values; `None` for a failed COMMIT.
+        key: The key in DuckDB's words, for example ``name: apollo``.
+    """
+
+    def __init__(
+        self, message: str, *, statement: str | None = None, key: str | None = None
+    ) -> None:
+        super().__init__(message, statement=statement)
+        self.key = key
+
+
+class InvalidValueError(StatementError):
+    """
+    A value cannot be converted to the type of its column.
+    """
+
+
+class InvalidStatementError(StatementError):
+    """
+    The SQL is wrong, or names a table, column or function that is not there.
+    """
+
+
+class QueryTimeoutError(StatementError):
+    """
+    The statement ran longer than its timeout and was stopped.
+
+    Attributes:
+        statement: The SQL text, without values.
+        seconds: The timeout that was in force.
+    """
+
+    def __init__(self, *, statement: str | None, seconds: float) -> None:
+        super().__init__(
+            f"stopped after {seconds:g} s; raise `query_timeout`, or give this "
+            "statement its own with execution_options(timeout=seconds)",
+            statement=statement,
+        )
+        self.seconds = seconds
+
+
+class TransactionError(ArchitectError):
+    """
+    The transaction, not the statement, is the problem.
+    """
+
+
+class TransactionAbortedError(TransactionError):
+    """
+    An earlier error ended this transaction; nothing of it was written.
+
+    DuckDB answers OK to the COMMIT of such a transaction and rolls it back, so
+    it is refused here instead. The earlier error is the ``__cause__``.
+    """
+
+    def __init__(self, original: BaseException) -> None:
+        super().__init__(
+            "an earlier error ended this transaction and nothing of it was "
+            f"written; roll back and start again. The error was: {original}"
+        )
+        self.original = original
+
+
+class NestedTransactionError(TransactionError):
+    """
+    The task that already writes asked to write in a second transaction.
+    """
+
+    def __init__(self, opened_at: str) -> None:
+        super().__init__(
+            f"this task already writes in the transaction opened at {opened_at}, "
+            "and DuckDB has no nested transactions; pass that session on instead"
+        )
+        self.opened_at = opened_at
+
+
+class SessionInUseError(TransactionError):
+    """
+    Two tasks used one session or connection at the same time.
+    """
+
+
+class OpenStreamError(TransactionError):
+    """
+    A stream is still being read on this connection.
+    """
+
+
+class UnsupportedOperationError(TransactionError):
+    """
+    DuckDB cannot do this at all; refused before it reached the database.
+    """
+
+
+class WriteTimeoutError(TransactionError):
+    """
+    Another transaction kept writing for longer than `write_timeout`.
+
+    Attributes:
+        waited: Seconds waited.
+        holder: The name of the task that holds the gate.
+        held_since: When it took the gate (UTC).
+        opened_at: ``file:line in function`` that opened its transaction.
+    """
+
+    def __init__(
+        self, message: str, *, waited: float, holder: str, held_since: datetime,
+        opened_at: str,
+    ) -> None:  # fmt: skip
+        super().__init__(message)
+        self.waited = waited
+        self.holder = holder
+        self.held_since = held_since
+        self.opened_at = opened_at
+
+
+class RetryableError(TransactionError):
+    """
+    The whole transaction may succeed when run again.
+
+    `DatabaseEngine.run_in_transaction` does just that.
+    """
+
+
+class StaleSnapshotError(RetryableError):
+    """
+    A session read, another transaction committed, then the session wrote.
+
+    Its write could have overwritten what it never saw.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another transaction committed after this session had begun to read, "
+            "so its write could undo what it never saw; read and write in one "
+            "`engine.transaction()`, or use `engine.run_in_transaction(...)`"
+        )
+
+
+class WriteConflictError(RetryableError):
+    """
+    DuckDB found this transaction in conflict with another one.
+    """
+
+
+class GitError(ArchitectError):
+    """
+    A git command failed.
+
+    Attributes:
+        command: The command and its arguments.
+        returncode: Its exit code.
+        stderr: What it said.
+    """
+
+    def __init__(
+        self, message: str | None = None, *, command: Sequence[str] = (),
+        returncode: int = 0, stderr: str = "",
+    ) -> None:  # fmt: skip
+        super().__init__(
+            message
+            or f"`{' '.join(command)}` failed with exit code {returncode}: {stderr}"
+        )
+        self.command = tuple(command)
+        self.returncode = returncode
+        self.stderr = stderr
+
+
+class GitNotFoundError(GitError):
+    """
+    The program `git` is not installed, or not on the PATH.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("git was not found on the PATH; install it and try again")
+
+
+class NotARepositoryError(GitError):
+    """
+    The path is not inside a git working tree.
+
+    Attributes:
+        path: The path asked for.
+    """
+
+    def __init__(self, path: object, reason: str = "not a git working tree") -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = str(path)
