@@ -1,0 +1,54 @@
+"""
+The command line: options all commands share, and how errors are shown.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+from rich.console import Console
+
+from project_architect_db.cli.quickstart import quickstart
+from project_architect_db.errors import ArchitectError, ConfigurationError
+
+if TYPE_CHECKING:
+    import io
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="The async data layer for apps on DuckDB.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 130 interrupted.",
+)
+app.command()(quickstart)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks of errors.")
+    ] = False,
+) -> None:
+    context.obj = {"debug": debug}
+
+
+def main() -> None:
+    """
+    Run the command; an error is one line, unless ``--debug`` asks for more.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that knows no bars is no reason to fail.
+        cast("io.TextIOWrapper", stream).reconfigure(errors="replace")
+    try:
+        app()
+    except ArchitectError as error:
+        if "--debug" in sys.argv:
+            raise
+        Console(stderr=True, soft_wrap=True).print(
+            f"Error: {error}", style="red", markup=False, highlight=False
+        )
+        sys.exit(2 if isinstance(error, ConfigurationError) else 1)

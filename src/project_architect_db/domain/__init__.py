@@ -1,0 +1,3 @@
+"""
+Projects, conversations, documents and code repositories.
+"""

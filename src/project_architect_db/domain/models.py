@@ -1,0 +1,108 @@
+"""
+Projects, and their conversations, documents and code repositories.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from project_architect_db.base import Base, TimestampMixin
+
+
+class Project(Base, TimestampMixin):
+    """
+    What is being built.
+    """
+
+    __tablename__ = "projects"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), index=True)
+    description: Mapped[str | None] = mapped_column(Text)
+    project_idea: Mapped[str] = mapped_column(Text)
+    architecture: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    status: Mapped[str] = mapped_column(String(50), default="draft", index=True)
+
+    conversations: Mapped[list[Conversation]] = relationship(
+        back_populates="project", lazy="selectin"
+    )
+    documents: Mapped[list[Document]] = relationship(
+        back_populates="project", lazy="raise"
+    )
+    repositories: Mapped[list[Repository]] = relationship(
+        back_populates="project", lazy="raise"
+    )
+
+
+class Conversation(Base, TimestampMixin):
+    """
+    A conversation about a project, in one of its phases.
+    """
+
+    __tablename__ = "conversations"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    title: Mapped[str] = mapped_column(String(255))
+    phase: Mapped[str] = mapped_column(String(50), default="discovery")
+    messages: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+
+    project: Mapped[Project] = relationship(
+        back_populates="conversations", lazy="raise"
+    )
+
+
+class Repository(Base, TimestampMixin):
+    """
+    A code repository of a project, and what git says about it.
+    """
+
+    __tablename__ = "repositories"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    name: Mapped[str] = mapped_column(String(255))
+    path: Mapped[str | None] = mapped_column(Text)
+    url: Mapped[str | None] = mapped_column(Text)
+    branch: Mapped[str | None] = mapped_column(String(255))
+    head_commit: Mapped[str | None] = mapped_column(String(64))
+    commit_count: Mapped[int] = mapped_column(default=0)
+    first_commit_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    last_commit_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    contributors: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    commits_per_month: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
+
+    project: Mapped[Project] = relationship(back_populates="repositories", lazy="raise")
+    documents: Mapped[list[Document]] = relationship(
+        back_populates="repository", lazy="raise"
+    )
+
+
+class Document(Base, TimestampMixin):
+    """
+    A text of a project; with a repository, one of its files.
+    """
+
+    __tablename__ = "documents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    repository_id: Mapped[int | None] = mapped_column(ForeignKey("repositories.id"))
+    title: Mapped[str] = mapped_column(String(255))
+    path: Mapped[str | None] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(50), default="text")
+    language: Mapped[str | None] = mapped_column(String(50))
+    content: Mapped[str | None] = mapped_column(Text)
+    encoding: Mapped[str | None] = mapped_column(String(20))
+    checksum: Mapped[str | None] = mapped_column(String(64))
+    size: Mapped[int] = mapped_column(default=0)
+    lines: Mapped[int] = mapped_column(default=0)
+
+    project: Mapped[Project] = relationship(back_populates="documents", lazy="raise")
+    repository: Mapped[Repository | None] = relationship(
+        back_populates="documents", lazy="raise"
+    )

@@ -1,0 +1,25 @@
+"""
+The database of an application: engine, sessions, monitoring.
+"""
+
+from project_architect_db.engine.database import DatabaseEngine
+from project_architect_db.engine.event_loop import run
+from project_architect_db.engine.monitor import (
+    Health,
+    QueryEvent,
+    QueryHook,
+    RunningQuery,
+)
+from project_architect_db.engine.session import ArchitectSession
+from project_architect_db.engine.session_manager import SessionManager
+
+__all__ = [
+    "ArchitectSession",
+    "DatabaseEngine",
+    "Health",
+    "QueryEvent",
+    "QueryHook",
+    "RunningQuery",
+    "SessionManager",
+    "run",
+]
