@@ -1,0 +1,3 @@
+"""
+What this library costs beside its yardsticks: ``python -m benchmarks``.
+"""

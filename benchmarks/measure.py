@@ -1,0 +1,144 @@
+"""
+Clocks, probes and the shape of a result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import sys
+import time
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+
+@dataclass
+class Mark:
+    """
+    One measured number beside its limit.
+
+    Attributes:
+        name: What was measured.
+        value: The number that is compared with `limit`.
+        limit: What it may be at most.
+        unit: ``×`` for a ratio to the yardstick, else a unit of measure.
+        ours: Our time in milliseconds, where a ratio is compared.
+        yardstick: The yardstick's time in milliseconds.
+        beside: What the yardstick is.
+    """
+
+    name: str
+    value: float
+    limit: float
+    unit: str
+    ours: float | None = None
+    yardstick: float | None = None
+    beside: str = ""
+    peak_mib: float = 0.0
+
+    @property
+    def met(self) -> bool:
+        """
+        Whether the number is within its limit.
+        """
+        return self.value <= self.limit
+
+    def as_dict(self) -> dict[str, Any]:
+        """
+        For JSON.
+        """
+        return {**asdict(self), "met": self.met}
+
+
+def percentile(values: list[float], share: float) -> float:
+    """
+    The value below which that share of all values lies.
+    """
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
+
+
+def milliseconds(started: float) -> float:
+    """
+    Since a `time.perf_counter()`.
+    """
+    return (time.perf_counter() - started) * 1000
+
+
+def peak_mib() -> float:
+    """
+    The largest resident memory of this process so far.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+async def side_by_side(
+    ours: Callable[[int], Awaitable[object]], raw: Callable[[int], object], *,
+    rounds: int, warm_up: int = 20,
+) -> tuple[float, float]:  # fmt: skip
+    """
+    Medians in milliseconds of two things done in turn, so that drift hits both.
+    """
+    mine: list[float] = []
+    theirs: list[float] = []
+    for number in range(warm_up + rounds):
+        started = time.perf_counter()
+        await ours(number)
+        mine.append(milliseconds(started))
+        started = time.perf_counter()
+        raw(number)
+        theirs.append(milliseconds(started))
+    return median(mine[warm_up:]), median(theirs[warm_up:])
+
+
+def ratio(name: str, times: tuple[float, float], limit: float, beside: str) -> Mark:
+    """
+    A mark that compares two times.
+    """
+    ours, yardstick = times
+    return Mark(name, ours / yardstick, limit, "×", ours, yardstick, beside)
+
+
+class Stalls:
+    """
+    How late the event loop was, at worst, in milliseconds.
+    """
+
+    worst = 0.0
+
+
+@asynccontextmanager
+async def watched_loop() -> AsyncIterator[Stalls]:
+    """
+    Ask the loop for a turn every millisecond, and note how late it comes.
+    """
+    stalls = Stalls()
+
+    async def probe() -> None:
+        while True:
+            started = time.perf_counter()
+            await asyncio.sleep(0.001)
+            stalls.worst = max(stalls.worst, milliseconds(started) - 1)
+
+    task = asyncio.create_task(probe())
+    await asyncio.sleep(0.02)
+    stalls.worst = 0.0
+    try:
+        yield stalls
+        await asyncio.sleep(0.005)
+    finally:
+        task.cancel()
+
+
+def tidy() -> None:
+    """
+    Start from a collected heap, as a long-running process would.
+    """
+    gc.collect()

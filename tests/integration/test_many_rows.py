@@ -1,0 +1,677 @@
+"""
+Many rows go to the database in one statement, and arrive as single ones would.
+"""
+
+from __future__ import annotations
+
+import itertools
+import uuid
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+
+from project_architect_db import (
+    DatabaseEngine,
+    InvalidStatementError,
+    InvalidValueError,
+)
+from project_architect_db.dialect import types
+
+
+class Base(orm.DeclarativeBase):
+    pass
+
+
+class Item(Base):
+    __tablename__ = "item"
+    id: orm.Mapped[int] = orm.mapped_column(primary_key=True)
+    name: orm.Mapped[str | None]
+    price: orm.Mapped[Decimal | None] = orm.mapped_column(sa.Numeric(9, 2))
+
+
+class Key(Base):
+    __tablename__ = "key"
+    a: orm.Mapped[int] = orm.mapped_column(primary_key=True, autoincrement=False)
+    b: orm.Mapped[str] = orm.mapped_column(primary_key=True)
+    n: orm.Mapped[int] = orm.mapped_column(server_default="7")
+
+
+class Token(Base):
+    __tablename__ = "token"
+    id: orm.Mapped[uuid.UUID] = orm.mapped_column(primary_key=True, default=uuid.uuid4)
+    n: orm.Mapped[int]
+
+
+item, key = Item.__table__, Key.__table__
+
+
+@pytest.fixture
+async def engine():
+    engine = create_async_engine("duckdb+async://?threads=8")
+    async with engine.begin() as connection:
+        await connection.run_sync(Base.metadata.create_all)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def connection(engine):
+    async with engine.connect() as connection:
+        yield connection
+
+
+@pytest.fixture
+def statements(engine):
+    """
+    The SQL that is sent, with the number of rows that go with it.
+    """
+    sent = []
+
+    def note(connection, cursor, statement, parameters, context, executemany):
+        sent.append((statement, getattr(parameters, "size", None)))
+
+    def note_plain(cursor, statement, parameters, context):
+        rows = context.plain_rows_insert()
+        if rows is not None:
+            sent[-1] = rows.statement, rows.size
+
+    sa.event.listen(engine.sync_engine, "before_cursor_execute", note)
+    sa.event.listen(engine.sync_engine, "do_executemany", note_plain)
+    return sent
+
+
+def named(count):
+    return [{"name": f"n{i}"} for i in range(count)]
+
+
+async def everything(connection, table=item):
+    return (await connection.execute(sa.select(table).order_by(*table.c))).all()
+
+
+# --- one road ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [2, 999, 9_999, 10_000])
+@pytest.mark.parametrize("returning", [False, True])
+async def test_any_number_of_rows_is_one_statement(
+    connection, statements, count, returning
+):
+    insert = item.insert()
+    if returning:
+        insert = insert.returning(item.c.id, item.c.name)
+
+    result = await connection.execute(insert, named(count))
+
+    ((sql, rows),) = statements
+    assert "FROM __architect_rows__" in sql
+    assert count == rows
+    if returning:
+        assert [(i + 1, f"n{i}") for i in range(count)] == result.all()
+    else:
+        assert count == result.rowcount
+    count_all = sa.select(sa.func.count(), sa.func.max(item.c.id))
+    assert (count, count) == (await connection.execute(count_all)).one()
+
+
+@pytest.mark.parametrize("returning", [False, True])
+async def test_one_row_has_no_need_of_columns(connection, statements, returning):
+    insert = item.insert()
+    if returning:
+        insert = insert.returning(item.c.id)
+
+    await connection.execute(insert, named(1))
+
+    ((sql, _),) = statements
+    assert "VALUES ($1)" in sql
+
+
+async def test_250_000_rows_keep_their_order_and_get_their_ids(connection, statements):
+    insert = item.insert().returning(
+        item.c.id, item.c.name, sort_by_parameter_order=True
+    )
+
+    result = await connection.execute(insert, named(250_000))
+
+    assert [100_000, 100_000, 50_000] == [rows for _, rows in statements]
+    assert [(i + 1, f"n{i}") for i in range(250_000)] == result.all()
+
+
+async def test_objects_get_their_ids_in_order(engine, statements):
+    async with AsyncSession(engine) as session:
+        items = [Item(name=f"n{i}", price=Decimal(i) / 4) for i in range(10_000)]
+        session.add_all(items)
+        await session.flush()
+
+        assert [*range(1, 10_001)] == [i.id for i in items]
+        assert [("FROM __architect_rows__" in sql, n) for sql, n in statements] == [
+            (True, 10_000)
+        ]
+        last = await session.get(Item, 10_000, populate_existing=True)
+        assert ("n9999", Decimal("2499.75")) == (last.name, last.price)
+
+
+async def test_the_orm_inserts_dicts(engine, statements):
+    async with AsyncSession(engine) as session:
+        await session.execute(sa.insert(Item), named(1_000))
+        ids = await session.scalars(sa.insert(Item).returning(Item.id), named(1_000))
+
+        assert [*range(1_001, 2_001)] == list(ids)
+        assert [1_000, 1_000] == [n for _, n in statements]
+
+
+async def test_objects_with_composite_keys(engine, statements):
+    async with AsyncSession(engine) as session:
+        keys = [Key(a=i, b=f"b{-i}") for i in range(500)]
+        session.add_all(keys)
+        await session.flush()
+        await session.refresh(keys[3])
+
+        assert 7 == keys[3].n
+        assert 500 == statements[0][1]
+
+
+async def test_objects_with_keys_made_in_python(engine, statements):
+    async with AsyncSession(engine) as session:
+        tokens = [Token(n=i) for i in range(500)]
+        session.add_all(tokens)
+        await session.flush()
+        found = await session.execute(sa.select(Token.id, Token.n).order_by(Token.n))
+
+        assert [(t.id, i) for i, t in enumerate(tokens)] == found.all()
+        assert 500 == statements[0][1]
+
+
+async def test_returning_rows_by_composite_key_in_order(connection, statements):
+    rows = [{"a": i % 3, "b": f"b{i}"} for i in range(300)]
+    insert = key.insert().returning(key, sort_by_parameter_order=True)
+
+    result = await connection.execute(insert, rows)
+
+    assert [(r["a"], r["b"], 7) for r in rows] == result.all()
+    assert 1 == len(statements)
+
+
+# --- values from elsewhere --------------------------------------------------------
+
+
+def defaults_table(metadata):
+    numbers = itertools.count(100)
+    return sa.Table(
+        "d",
+        metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("given", sa.String),
+        sa.Column("scalar", sa.String, default="same"),
+        sa.Column("called", sa.Integer, default=lambda: next(numbers)),
+        sa.Column(
+            "from_row", sa.String,
+            default=lambda c: c.get_current_parameters()["given"] + "!",
+        ),
+        sa.Column("sql", sa.Integer, default=sa.func.length("abc")),
+        sa.Column("server", sa.Integer, server_default=sa.text("1 + 1")),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("returning", [False, True])
+async def test_every_row_gets_its_defaults(connection, statements, returning):
+    table = defaults_table(sa.MetaData())
+    await connection.run_sync(table.create)
+    statements.clear()
+    insert = table.insert().returning(table) if returning else table.insert()
+
+    result = await connection.execute(insert, [{"given": g} for g in "abc"])
+
+    assert 1 == len(statements)
+    expected = [
+        (1, "a", "same", 100, "a!", 3, 2),
+        (2, "b", "same", 101, "b!", 3, 2),
+        (3, "c", "same", 102, "c!", 3, 2),
+    ]
+    if returning:
+        assert expected == result.all()
+    assert expected == await everything(connection, table)
+
+
+async def test_static_values_and_sql_expressions_are_the_same_in_every_row(connection):
+    insert = item.insert().values(
+        price=sa.bindparam("net") * 2, name=sa.func.upper(sa.bindparam("n"))
+    )
+    await connection.execute(insert, [{"n": "a", "net": 1}, {"n": "b", "net": 2}])
+    await connection.execute(
+        item.insert().values(price=5), [{"name": "c"}, {"name": "d"}]
+    )
+
+    expected = [(1, "A", 2), (2, "B", 4), (3, "c", 5), (4, "d", 5)]
+    assert expected == await everything(connection)
+
+
+async def test_values_may_quote_what_looks_like_a_placeholder(connection, statements):
+    insert = item.insert().values(name=sa.literal_column("'it''s $1'"))
+
+    await connection.execute(insert, [{"price": 1}, {"price": 2}])
+
+    assert 1 == len(statements)
+    assert [(1, "it's $1", 1), (2, "it's $1", 2)] == await everything(connection)
+
+
+async def test_a_subquery_among_the_values(connection):
+    total = sa.select(sa.func.count()).where(item.c.id < 3).scalar_subquery()
+    insert = item.insert().values(price=total)
+
+    await connection.execute(insert, [{"name": "a"}, {"name": "b"}])
+    await connection.execute(insert, [{"name": "c"}, {"name": "d"}])
+
+    assert ["a", "b", "c", "d"] == [row.name for row in await everything(connection)]
+    assert [2, 2] == [row.price for row in (await everything(connection))[2:]]
+
+
+async def test_a_value_computed_for_each_row(connection):
+    numbers = itertools.count(5)
+    insert = item.insert().values(price=sa.bindparam("p", callable_=numbers.__next__))
+
+    await connection.execute(insert, [{"name": "a"}, {"name": "b"}])
+
+    first, second = [row.price for row in await everything(connection)]
+    assert 1 == second - first
+
+
+async def test_a_common_table_expression_before_the_rows(connection):
+    await connection.execute(item.insert(), named(1))
+    cte = sa.select(sa.func.max(item.c.name).label("top")).where(item.c.id > 0).cte()
+    insert = item.insert().values(name=sa.select(cte.c.top).scalar_subquery())
+
+    await connection.execute(insert, [{"price": 1}, {"price": 2}])
+
+    assert ["n0"] * 3 == [row.name for row in await everything(connection)]
+
+
+async def test_rows_of_nothing_but_a_common_table_expression(connection):
+    cte = sa.select(sa.func.length("abc").label("n")).cte()
+    insert = item.insert().values(price=sa.select(cte.c.n).scalar_subquery())
+
+    await connection.execute(insert, [{}, {}])
+
+    assert [3, 3] == [row.price for row in await everything(connection)]
+
+
+async def test_many_rows_of_nothing_but_defaults(connection):
+    await connection.execute(item.insert(), [{}, {}, {}])
+
+    assert [1, 2, 3] == [row.id for row in await everything(connection)]
+
+
+async def test_objects_of_nothing_but_defaults(engine):
+    async with AsyncSession(engine) as session:
+        items = [Item() for _ in range(5)]
+        session.add_all(items)
+        await session.flush()
+
+        assert [1, 2, 3, 4, 5] == [i.id for i in items]
+
+
+async def test_rows_with_more_keys_than_the_first_are_cut(connection):
+    await connection.execute(item.insert(), [{"name": "a"}, {"name": "b", "price": 5}])
+
+    assert [(1, "a", None), (2, "b", None)] == await everything(connection)
+
+
+async def test_rows_into_columns_with_unusual_names(connection, statements):
+    names = [
+        "a b",
+        'q"',
+        "p%",
+        "c:d",
+        "x(y)",
+        "$1",
+        "VALUES ($1)",
+        "ü",
+        "select",
+        "a.b",
+    ]
+    table = sa.Table(
+        "VALUES ($1)", sa.MetaData(), *[sa.Column(n, sa.String) for n in names]
+    )
+    await connection.run_sync(table.create)
+    statements.clear()
+    rows = [{name: f"{name}{i}" for name in names} for i in range(3)]
+
+    await connection.execute(table.insert(), rows)
+
+    assert [tuple(row.values()) for row in rows] == await everything(connection, table)
+
+
+async def test_rows_into_another_schema(connection):
+    await connection.exec_driver_sql("CREATE SCHEMA other")
+    mapped = await connection.execution_options(schema_translate_map={None: "other"})
+    await mapped.run_sync(item.create)
+    insert = item.insert().returning(item.c.id, sort_by_parameter_order=True)
+
+    result = await mapped.execute(insert, named(2))
+
+    assert [(1,), (2,)] == result.all()
+    found = await connection.exec_driver_sql("SELECT id, name FROM other.item")
+    assert [(1, "n0"), (2, "n1")] == found.all()
+
+
+async def test_rows_with_an_explicit_sequence(connection):
+    numbers = sa.Sequence("numbers", start=10, increment=5)
+    table = sa.Table(
+        "s", sa.MetaData(), sa.Column("id", sa.Integer, numbers, primary_key=True),
+        sa.Column("name", sa.String),
+    )  # fmt: skip
+    await connection.run_sync(table.metadata.create_all)
+
+    result = await connection.execute(table.insert().returning(table.c.id), named(3))
+
+    assert [10, 15, 20] == list(result.scalars())
+
+
+async def test_rows_for_a_column_that_marks_their_order(connection):
+    table = sa.Table(
+        "m", sa.MetaData(), sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("name", sa.String), sa.insert_sentinel("mark"),
+    )  # fmt: skip
+    await connection.run_sync(table.create)
+    rows = [{"id": uuid.uuid4(), "name": n} for n in "abc"]
+    insert = table.insert().returning(table.c.name, sort_by_parameter_order=True)
+
+    result = await connection.execute(insert, rows)
+
+    assert ["a", "b", "c"] == list(result.scalars())
+
+
+async def test_variants_go_together_too(connection, statements):
+    table = sa.Table("v", sa.MetaData(), sa.Column("v", types.VARIANT))
+    await connection.run_sync(table.create)
+    statements.clear()
+
+    await connection.execute(table.insert(), [{"v": [1, "a"]}, {"v": {"x": 1}}])
+
+    assert 1 == len(statements)
+    found = await connection.execute(sa.select(table))
+    assert [[1, "a"], {"x": 1}] == list(found.scalars())
+
+
+async def test_values_of_mixed_kinds_go_one_by_one_and_return_their_rows(connection):
+    insert = item.insert().returning(item.c.id, item.c.name)
+
+    result = await connection.execute(insert, [{"name": "a"}, {"name": 5}])
+
+    assert [(1, "a"), (2, "5")] == result.all()
+
+
+async def test_values_of_mixed_kinds_are_counted(connection):
+    result = await connection.execute(item.insert(), [{"name": "a"}, {"name": 5}])
+
+    assert 2 == result.rowcount
+
+
+# --- upserts ----------------------------------------------------------------------
+
+
+async def test_upserts_of_many_rows_are_one_statement(connection, statements):
+    await connection.execute(item.insert(), [{"id": 2, "name": "old", "price": 1}])
+    insert = upsert(item)
+    update = insert.on_conflict_do_update(
+        index_elements=[item.c.id], set_={"name": insert.excluded.name}
+    )
+    rows = [{"id": i, "name": f"new{i}", "price": Decimal(f"{i}.5")} for i in (1, 2, 3)]
+    statements.clear()
+
+    result = await connection.execute(update, rows)
+
+    assert 3 == result.rowcount
+    assert [3] == [n for _, n in statements]
+    expected = [
+        (1, "new1", Decimal("1.5")),
+        (2, "new2", 1),
+        (3, "new3", Decimal("3.5")),
+    ]
+    assert expected == await everything(connection)
+
+
+async def test_rows_that_are_there_already_are_left_alone(connection, statements):
+    await connection.execute(item.insert(), [{"id": 2, "name": "old"}])
+    statements.clear()
+
+    result = await connection.execute(
+        upsert(item).on_conflict_do_nothing(),
+        [{"id": i, "name": "new"} for i in (1, 2, 3)],
+    )
+
+    assert 2 == result.rowcount
+    assert [3] == [n for _, n in statements]
+    found = [row.name for row in await everything(connection)]
+    assert ["new", "old", "new"] == found
+
+
+async def test_an_upsert_returns_what_is_there_now(connection, statements):
+    await connection.execute(item.insert(), [{"id": 2, "name": "old"}])
+    insert = upsert(item)
+    update = insert.on_conflict_do_update(
+        index_elements=["id"], set_={"name": item.c.name + insert.excluded.name}
+    ).returning(item.c.id, item.c.name)
+    statements.clear()
+
+    result = await connection.execute(update, [{"id": i, "name": "!"} for i in (2, 3)])
+
+    assert [(2, "old!"), (3, "!")] == result.all()
+    assert [2] == [n for _, n in statements]
+
+
+@pytest.mark.parametrize("returning", [False, True])
+async def test_an_upsert_sets_what_each_row_says(connection, returning):
+    await connection.execute(item.insert(), named(3))
+    update = upsert(item).on_conflict_do_update(
+        index_elements=["id"], set_={"name": sa.bindparam("new")}
+    )
+    if returning:
+        update = update.returning(item.c.name)
+    rows = [{"id": i, "new": f"new{i}"} for i in (1, 2, 3)]
+
+    result = await connection.execute(update, rows)
+
+    if returning:
+        assert ["new1", "new2", "new3"] == list(result.scalars())
+    found = [row.name for row in await everything(connection)]
+    assert ["new1", "new2", "new3"] == found
+
+
+@pytest.mark.parametrize("returning", [False, True])
+async def test_an_upsert_with_the_same_value_for_all(connection, returning):
+    await connection.execute(item.insert(), named(2))
+    update = upsert(item).on_conflict_do_update(
+        index_elements=["id"], set_={"name": "same"}, where=item.c.name != "n0"
+    )
+    if returning:
+        update = update.returning(item.c.id)
+
+    await connection.execute(update, [{"id": i, "name": "new"} for i in (1, 2, 3)])
+
+    found = [row.name for row in await everything(connection)]
+    assert ["n0", "same", "new"] == found
+
+
+async def test_the_orm_upserts(engine):
+    async with AsyncSession(engine) as session:
+        await session.execute(sa.insert(Item), named(2))
+        insert = upsert(Item)
+        update = insert.on_conflict_do_update(
+            index_elements=[Item.id], set_={"name": insert.excluded.name}
+        ).returning(Item)
+
+        items = await session.scalars(
+            update,
+            [{"id": i, "name": f"new{i}"} for i in (1, 2, 3)],
+            execution_options={"populate_existing": True},
+        )
+
+        assert [(1, "new1"), (2, "new2"), (3, "new3")] == [
+            (i.id, i.name) for i in items
+        ]
+
+
+# --- other statements -------------------------------------------------------------
+
+
+async def test_updates_and_deletes_of_many_are_counted(connection):
+    await connection.execute(item.insert(), named(5))
+    update = item.update().where(item.c.id == sa.bindparam("key"))
+
+    updated = await connection.execute(
+        update, [{"key": i, "name": "new"} for i in (1, 2, 99)]
+    )
+    deleted = await connection.execute(
+        item.delete().where(item.c.id > sa.bindparam("key")), [{"key": 4}, {"key": 3}]
+    )
+
+    assert (2, 2) == (updated.rowcount, deleted.rowcount)
+    found = [row.name for row in await everything(connection)]
+    assert ["new", "new", "n2"] == found
+
+
+async def test_an_insert_that_returns_rows_for_a_where_of_each_row(connection):
+    await connection.execute(item.insert(), named(2))
+    insert = upsert(item).on_conflict_do_update(
+        index_elements=["id"], set_={"price": 1},
+        where=item.c.name == sa.bindparam("old"),
+    ).returning(item.c.id)  # fmt: skip
+
+    result = await connection.execute(
+        insert, [{"id": 1, "old": "x"}, {"id": 2, "old": "n1"}]
+    )
+
+    assert [2] == list(result.scalars())
+
+
+async def test_an_insert_from_select(connection):
+    await connection.execute(item.insert(), named(3))
+    insert = item.insert().from_select(["name"], sa.select(item.c.name))
+
+    result = await connection.execute(insert)
+
+    assert 3 == result.rowcount
+    assert 6 == len(await everything(connection))
+
+
+async def test_several_rows_in_one_values_clause(connection):
+    result = await connection.execute(item.insert().values(named(3)))
+
+    assert 3 == result.rowcount
+    assert ["n0", "n1", "n2"] == [row.name for row in await everything(connection)]
+
+
+async def test_raw_sql_for_many_rows(connection):
+    await connection.execute(
+        sa.text("INSERT INTO item (id, name) VALUES (:i, :n)"),
+        [{"i": 1, "n": "a"}, {"i": 2, "n": "b"}],
+    )
+    await connection.exec_driver_sql(
+        "INSERT INTO item (id, name) VALUES ($1, $2)", [(3, "c"), (4, "d")]
+    )
+
+    assert ["a", "b", "c", "d"] == [row.name for row in await everything(connection)]
+
+
+async def test_the_parameters_of_many_rows_are_logged_in_a_line(engine, connection):
+    seen = []
+    sa.event.listen(
+        engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[3])
+    )
+
+    await connection.execute(item.insert(), named(7))
+
+    assert "(7 rows in 1 columns)" == repr(seen[0])
+
+
+# --- mistakes ---------------------------------------------------------------------
+
+
+@pytest.fixture
+async def database():
+    async with DatabaseEngine(":memory:", metadata=Base.metadata) as engine:
+        await engine.create_all()
+        yield engine
+
+
+async def count(database):
+    async with database.session() as session:
+        return await session.scalar(sa.select(sa.func.count()).select_from(item))
+
+
+@pytest.mark.parametrize("returning", [False, True])
+async def test_a_missing_key_is_named_and_nothing_is_written(database, returning):
+    insert = item.insert().returning(item.c.id) if returning else item.insert()
+    rows = [*named(500), {"price": 5}]
+
+    with pytest.raises(InvalidStatementError) as caught:
+        async with database.transaction() as session:
+            await session.execute(insert, rows)
+
+    assert "'name'" in str(caught.value)
+    assert "parameter group 500" in str(caught.value)
+    assert 0 == await count(database)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"id": 2**40, "name": "x", "price": 0}, "out of range"),
+        ({"id": 1, "name": "\ud800", "price": 0}, "surrogate"),
+        ({"id": 1, "name": "x", "price": "ten"}, "ten"),
+        ({"id": 1, "name": "x", "price": object()}, "object"),
+    ],
+)
+async def test_a_wrong_value_in_one_row_writes_nothing(database, wrong, message):
+    rows = [{"id": i, "name": "n", "price": i} for i in range(5, 500)]
+
+    with pytest.raises(InvalidValueError, match=message):
+        async with database.transaction() as session:
+            await session.execute(item.insert(), [*rows, wrong])
+
+    assert 0 == await count(database)
+
+
+async def test_a_value_that_its_type_refuses_writes_nothing(database):
+    table = sa.Table("j", sa.MetaData(), sa.Column("j", sa.JSON))
+    with pytest.raises(InvalidValueError, match="set is not JSON serializable"):
+        async with database.transaction() as session:
+            await (await session.connection()).run_sync(table.create)
+            await session.execute(table.insert(), [{"j": {}}, {"j": {1, 2}}])
+
+
+async def test_a_connection_goes_on_after_a_wrong_row(connection):
+    with pytest.raises(sa.exc.DataError):
+        await connection.execute(item.insert(), [{"id": 1}, {"id": "x"}])
+    await connection.rollback()
+
+    await connection.execute(item.insert(), named(2))
+
+    assert 2 == len(await everything(connection))
+
+
+# --- memory -----------------------------------------------------------------------
+
+
+def peak_kilobytes():
+    status = Path("/proc/self/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1])
+
+
+async def test_a_million_streamed_rows_need_little_memory(connection):
+    before, total, most = peak_kilobytes(), 0, 0
+    sql = sa.text("SELECT i, 'some text ' || i FROM range(1000000) t(i)")
+
+    async with connection.stream(sql) as result:
+        async for rows in result.partitions(10_000):
+            total += len(rows)
+            most = max(most, peak_kilobytes())
+
+    assert 1_000_000 == total
+    assert most - before < 100_000  # all the rows would take twice that
