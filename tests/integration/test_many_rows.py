@@ -511,9 +511,23 @@ async def test_the_orm_upserts(engine):
             execution_options={"populate_existing": True},
         )
 
-        assert [(1, "new1"), (2, "new2"), (3, "new3")] == [
+        assert {(1, "new1"), (2, "new2"), (3, "new3")} == {
             (i.id, i.name) for i in items
-        ]
+        }
+
+
+async def test_an_upsert_returns_its_rows_in_the_order_of_its_parameters(connection):
+    await connection.execute(item.insert(), named(2))
+    insert = upsert(item)
+    update = insert.on_conflict_do_update(
+        index_elements=["id"], set_={"name": insert.excluded.name}
+    ).returning(item.c.id, sort_by_parameter_order=True)
+
+    result = await connection.execute(
+        update, [{"id": i, "name": "new"} for i in (3, 1, 4, 2)]
+    )
+
+    assert [3, 1, 4, 2] == list(result.scalars())
 
 
 # --- other statements -------------------------------------------------------------

@@ -110,16 +110,19 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         """
         compiled, rows = self.compiled, self._rows
         names = compiled.positiontup
-        values = compiled._insertmanyvalues.single_values_expr
+        imv = compiled._insertmanyvalues
+        values = imv.single_values_expr
         if compiled.schema_translate_map:
             values = compiled.preparer._render_schema_translates(
                 values, self.execution_options.get("schema_translate_map", {})
             )
         inside = placeholders(values)
         first = len(names) - len(inside)
-        # Outside of VALUES, an upsert may set what each row says.
+        # Outside of VALUES, an upsert may set what each row says; and since DuckDB
+        # 2.0.1 it returns the rows that it updated before those it inserted.
         one_by_one = (
             self._refers_to_itself()
+            or (imv.includes_upsert_behaviors and imv.sort_by_parameter_order)
             or min(inside, default=0) <= first
             or not self._given.isdisjoint(names[:first])
         )
