@@ -260,12 +260,12 @@ class DriverConnection:
         """
         lease: Lease | None = None
         try:
+            self._require_latest_snapshot()  # do not wait in vain
             lease = await self.database.gate.acquire(
                 timeout=self._write_timeout, opened_at=self.opened_at or caller()
             )
             self._require(user)
-            if self._transaction.snapshot not in (None, self.database.commits.sequence):
-                raise StaleSnapshotError
+            self._require_latest_snapshot()
         except BaseException as error:
             if lease is not None:
                 lease.release()
@@ -276,6 +276,13 @@ class DriverConnection:
                 )
             raise
         self.adopt(lease)
+
+    def _require_latest_snapshot(self) -> None:
+        """
+        Refuse to write over what this transaction has not seen.
+        """
+        if self._transaction.snapshot not in (None, self.database.commits.sequence):
+            raise StaleSnapshotError
 
     def adopt(self, lease: Lease) -> None:
         """

@@ -97,6 +97,7 @@ class Transaction:
         self.failure: BaseException | None = None
         self.duck: duckdb.DuckDBPyConnection | None = None
         self._written: set[str] | None = set()
+        self._streaming = False
 
     @property
     def has_state(self) -> bool:
@@ -199,6 +200,7 @@ class Transaction:
         self, duck: duckdb.DuckDBPyConnection, statements: Sequence[Parsed],
         request: Request,
     ) -> Answer:  # fmt: skip
+        self._drop_stream(duck)
         for parsed in statements[:-1]:
             duck.execute(parsed.statement)
             duck.fetchall()
@@ -213,6 +215,7 @@ class Transaction:
             return self._committed(Answer(None, [], rowcount))
         description = duck.description
         if request.stream is not None and not (self.autocommit and self.lease):
+            self._streaming = True
             return Answer(description, [], -1)
         return self._committed(Answer(description, _fetch_all(duck), -1))
 
@@ -235,10 +238,20 @@ class Transaction:
         The next rows of a stream.
         """
         try:
-            return self._connection().fetchmany(size)
+            rows = self._connection().fetchmany(size)
         except Exception as error:
             self.fail(error)
             raise
+        self._streaming = len(rows) == size
+        return rows
+
+    def _drop_stream(self, duck: duckdb.DuckDBPyConnection) -> None:
+        """
+        Stop what still fills a stream: the next statement would wait for its end.
+        """
+        if self._streaming:
+            self._streaming = False
+            duck.interrupt()
 
     # --- beginning and end ------------------------------------------------------
 
@@ -263,7 +276,9 @@ class Transaction:
             if self.failure is not None:
                 raise TransactionAbortedError(self.failure) from self.failure
             if self.begun:
-                self._control(self._connection(), "COMMIT")
+                duck = self._connection()
+                self._drop_stream(duck)
+                self._control(duck, "COMMIT")
                 self.begun = False
                 if self.lease is not None and self._written != set():
                     self._log()
@@ -322,7 +337,10 @@ class Transaction:
         self.database.commits.append(None if written is None else frozenset(written))
 
     def _roll_back(self) -> None:
-        while self.begun and self.duck is not None:
+        if self.duck is None:
+            return
+        self._drop_stream(self.duck)
+        while self.begun:
             try:
                 self._control(self.duck, "ROLLBACK")
             except duckdb.InterruptException:

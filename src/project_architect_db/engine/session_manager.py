@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 ResultT = TypeVar("ResultT")
 
+LONGEST_PAUSE = 1.0
+"""Seconds between two tries of `SessionManager.run_in_transaction` at most."""
+
 
 class SessionManager:
     """
@@ -146,7 +149,8 @@ class SessionManager:
                 async with self.transaction() as session:
                     return await function(session)
             except RetryableError:
-                await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311
+                longest = min(0.01 * 2**attempt, LONGEST_PAUSE)
+                await asyncio.sleep(random.uniform(0, longest))  # noqa: S311
         async with self.transaction() as session:
             return await function(session)
 
