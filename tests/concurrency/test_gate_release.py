@@ -305,6 +305,30 @@ async def test_a_thread_whose_loop_was_cancelled_by_run_lets_the_next_one_in(eng
     await assert_at_rest(engine)
 
 
+async def test_a_connection_that_still_rolls_back_is_not_taken_from_its_next_user(
+    engine,
+):
+    """
+    Its loop is closed, but it went back to the pool in order before.
+    """
+    rollback = threading.Event()
+
+    async def main():
+        async with engine.transaction() as session:
+            await add_one(session)
+            driver = await driver_of(session)
+            driver._worker.post(rollback.wait)
+            await session.rollback()
+
+    await asyncio.to_thread(asyncio.run, main())
+    writing = asyncio.create_task(write_one(engine))
+    await writers_waiting(engine, 1)
+    rollback.set()
+    await writing
+    assert await plain(engine) == 1
+    await assert_at_rest(engine)
+
+
 async def test_a_forgotten_connection_ends_its_thread(path):
     """
     Without SQLAlchemy's pool to look after it.

@@ -190,7 +190,8 @@ class WriteGate:
         if lease is None:
             self._token.reclaim()
         else:
-            if lease.is_orphaned:
+            # A connection whose ROLLBACK is queued may have a new user already.
+            if lease.is_orphaned and not lease.ending:
                 lease.abandon()
             lease.warn_if_long()
 
