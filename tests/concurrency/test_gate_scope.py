@@ -5,7 +5,6 @@ The gate is for whatever writes, however it is written, and for nothing else.
 from __future__ import annotations
 
 import asyncio
-import os
 
 import pytest
 from concurrency_support import (
@@ -326,7 +325,7 @@ async def test_the_gate_stays_taken_when_a_busy_connection_is_handed_on(engine, 
 
 async def test_a_symlink_to_the_file_leads_to_the_same_gate(engine, path, tmp_path):
     link = tmp_path / "link.duckdb"
-    os.symlink(path, link)
+    link.symlink_to(path)
     async with DatabaseEngine(link, threads=2) as other:
         assert other._database is engine._database
         async with engine.transaction() as session:

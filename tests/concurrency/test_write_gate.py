@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import pytest
 from concurrency_support import (
     ENDLESS,
+    PATIENCE,
     Counter,
     Note,
     add_one,
@@ -22,6 +23,7 @@ from concurrency_support import (
     until,
     writers_waiting,
 )
+from greenlet import greenlet
 from sqlalchemy import select, text
 
 from project_architect_db import (
@@ -31,6 +33,7 @@ from project_architect_db import (
     WriteTimeoutError,
 )
 from project_architect_db.dialect import write_gate
+from project_architect_db.dialect.write_gate import WriteGate, caller
 
 
 @pytest.fixture
@@ -230,6 +233,31 @@ async def test_the_timeout_of_a_stranger_does_not_speak_of_ancestors(engine, has
     finish.set()
     await holder
     await write_one(hasty)
+
+
+async def test_a_timeout_between_two_holders_names_nobody():
+    """
+    The last one has gone, the next one has been chosen and not yet begun.
+    """
+    gate = WriteGate()
+    assert gate._token.take_nowait()
+    with pytest.raises(WriteTimeoutError, match="too many writers wait") as caught:
+        await gate.acquire(timeout=0)
+    assert caught.value.holder == "nobody"
+
+
+async def test_giving_the_gate_up_twice_lets_one_writer_in():
+    gate = WriteGate()
+    lease = await asyncio.create_task(gate.acquire(timeout=PATIENCE))
+    lease.release()
+    lease.release()
+    await asyncio.create_task(gate.acquire(timeout=PATIENCE))
+    with pytest.raises(WriteTimeoutError):
+        await gate.acquire(timeout=0)
+
+
+def test_where_no_line_of_the_user_led_here_the_place_is_unknown():
+    assert greenlet(caller).switch() == "an unknown place"
 
 
 async def test_a_timed_out_session_cannot_commit_what_it_never_wrote(engine, hasty):

@@ -124,10 +124,11 @@ class Worker:
             function()
 
         def hurry() -> None:
-            while not begun.is_set():
+            while True:
                 with mutex:
-                    if not begun.is_set():
-                        interrupt()
+                    if begun.is_set():
+                        return
+                    interrupt()
                 begun.wait(INTERRUPT_EVERY)
 
         self._put(Call(run))

@@ -19,8 +19,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from greenlet import getcurrent
-
 from project_architect_db.dialect.handover import Handover
 from project_architect_db.errors import NestedTransactionError, WriteTimeoutError
 
@@ -41,23 +39,15 @@ _own_lease: ContextVar[Lease | None] = ContextVar("own_lease", default=None)
 def caller() -> str:
     """
     The user's line that led here: ``file:line in function``.
-
-    SQLAlchemy runs our code in a greenlet, whose frames end where it was entered;
-    the way goes on in the frames of its parent.
     """
-    greenlet, frame = getcurrent(), sys._getframe(1)
-    while True:
-        found: FrameType | None = frame
-        while found is not None:
-            module = found.f_globals.get("__name__", "")
-            if module.partition(".")[0] not in _LIBRARIES:
-                code = found.f_code
-                return f"{code.co_filename}:{found.f_lineno} in {code.co_name}"
-            found = found.f_back
-        greenlet = greenlet.parent
-        if greenlet is None or greenlet.gr_frame is None:
-            return "an unknown place"
-        frame = greenlet.gr_frame
+    frame: FrameType | None = sys._getframe()
+    while frame is not None:
+        module = frame.f_globals.get("__name__", "")
+        if module.partition(".")[0] not in _LIBRARIES:
+            code = frame.f_code
+            return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
+        frame = frame.f_back
+    return "an unknown place"
 
 
 class Lease:
