@@ -206,7 +206,10 @@ class TransactionAbortedError(TransactionError):
     An earlier error ended this transaction; nothing of it was written.
 
     DuckDB answers OK to the COMMIT of such a transaction and rolls it back, so
-    it is refused here instead. The earlier error is the ``__cause__``.
+    it is refused here instead.
+
+    Attributes:
+        original: The earlier error, which is the ``__cause__`` too.
     """
 
     def __init__(self, original: BaseException) -> None:

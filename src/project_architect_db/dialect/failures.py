@@ -94,6 +94,17 @@ def statement_error(
     return ours(message, statement=statement)
 
 
+def explained(error: BaseException) -> BaseException:
+    """
+    Our error with DuckDB's as its cause; any other error as it is.
+    """
+    ours = statement_error(error, None)
+    if ours is None:
+        return error
+    ours.__cause__ = error
+    return ours
+
+
 def _is_about_a_value(error: duckdb.Error) -> bool:
     return isinstance(
         error, duckdb.DataError | duckdb.InvalidInputException

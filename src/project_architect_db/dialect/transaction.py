@@ -16,7 +16,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 
 from project_architect_db.dialect.columnar import ROWS
-from project_architect_db.dialect.failures import is_duplicate, is_read_only_refusal
+from project_architect_db.dialect.failures import (
+    explained,
+    is_duplicate,
+    is_read_only_refusal,
+)
 from project_architect_db.errors import (
     ClosedError,
     TransactionAbortedError,
@@ -318,8 +322,9 @@ class Transaction:
         if self.autocommit:
             if self.lease is not None:
                 self._log()  # of several statements, the first ones may have run
-        elif lost_a_write or self.lease is not None:
-            self.failure = error
+        elif lost_a_write or self.lease is not None or self.failure is not None:
+            # A second one says why there was an interrupt: a timeout, for example.
+            self.failure = explained(error)
         self._roll_back()
         self._release()
 
