@@ -16,7 +16,7 @@ from project_architect_db.dialect import driver as driver_module
 from project_architect_db.dialect.connection_pool import ConnectionQueue
 from project_architect_db.dialect.driver import DriverConnection
 from project_architect_db.dialect.transaction import Request, Transaction
-from project_architect_db.errors import ClosedError
+from project_architect_db.errors import ClosedError, SessionInUseError
 
 ENDLESS = "SELECT count(*) FROM range(100000000) a, range(1000000) b"
 
@@ -146,6 +146,38 @@ async def test_a_statement_cancelled_before_it_is_understood_has_lost_no_write(d
     with pytest.raises(asyncio.CancelledError):
         await task
     await driver.commit()
+
+
+@pytest.mark.parametrize("how", ["it ends", "it fails", "it is cancelled"])
+async def test_a_statement_whose_transaction_another_task_ended_says_so(driver, how):
+    free = threading.Event()
+    driver._worker.post(lambda: free.wait(20))
+    sql = "SELECT error('no')" if how == "it fails" else "SELECT 1"
+    task = asyncio.create_task(driver.execute(Request(sql)))
+    await asyncio.sleep(0)
+
+    driver.rollback()
+    if how == "it is cancelled":
+        task.cancel()
+    free.set()
+
+    told = asyncio.CancelledError if how == "it is cancelled" else SessionInUseError
+    with pytest.raises(told):
+        await task
+    assert (await driver.execute(Request("SELECT 42"))).rows == [(42,)]
+
+
+async def test_a_statement_does_not_run_beside_another(driver):
+    free = threading.Event()
+    driver._worker.post(lambda: free.wait(20))
+    task = asyncio.create_task(driver.execute(Request("SELECT 42")))
+    await asyncio.sleep(0)
+    with pytest.raises(SessionInUseError):
+        await driver.execute(Request("SELECT 43"))
+    with pytest.raises(SessionInUseError):
+        await driver.commit()
+    free.set()
+    assert (await task).rows == [(42,)]
 
 
 async def test_rolling_back_nothing_is_nothing(driver):

@@ -170,7 +170,7 @@ def _error_of(session: AsyncSession) -> BaseException:
     """
     transaction = session.sync_session.get_transaction()
     error: BaseException = getattr(transaction, "_rollback_exception", None) or (
-        sa_exc.PendingRollbackError("a flush failed")
+        sa_exc.PendingRollbackError("a flush or a commit failed")
     )
     return error
 
