@@ -55,7 +55,7 @@ class DuckDBCursor:
         self.description: list[tuple[Any, ...]] | None = None
         self.rowcount = -1
         self.tables: frozenset[str] | None = None
-        self.timeout: float | None = None
+        self.timeout = driver.query_timeout
         self.statement = ""
         self._rows: list[tuple[Any, ...]] = []
         self._next = 0

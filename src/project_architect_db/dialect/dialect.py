@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, pool
@@ -18,7 +17,7 @@ from project_architect_db.dialect.adapter import AsyncDuckDBConnection, DuckDBMo
 from project_architect_db.dialect.connection_pool import ConnectionPool
 from project_architect_db.dialect.database import Database, shared_database
 from project_architect_db.dialect.driver import DriverConnection
-from project_architect_db.dialect.execution import DuckDBExecutionContext
+from project_architect_db.dialect.execution import DuckDBExecutionContext, in_seconds
 from project_architect_db.dialect.reflection import DuckDBReflection
 from project_architect_db.errors import ConfigurationError, UnsupportedOperationError
 
@@ -156,7 +155,7 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
         if (flag := config.pop("emit_foreign_keys", None)) is not None:
             self.emit_foreign_keys = _flag("emit_foreign_keys", flag)
         options: dict[str, Any] = {
-            name: _seconds(name, config.pop(name))
+            name: in_seconds(name, config.pop(name))
             for name in ("write_timeout", "query_timeout")
             if name in config
         }
@@ -320,13 +319,3 @@ def _flag(name: str, value: Any) -> bool:
         return flags[str(value).lower()]
     except KeyError:
         raise ConfigurationError(f"{name}={value}: expected true or false") from None
-
-
-def _seconds(name: str, value: Any) -> float:
-    try:
-        seconds = float(value)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds < math.inf:
-        raise ConfigurationError(f"{name}={value}: expected a number of seconds")
-    return seconds

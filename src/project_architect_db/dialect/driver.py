@@ -96,6 +96,7 @@ class DriverConnection:
         opened_at: Where its transaction was opened, for whoever waits for it.
         statement: The SQL that runs right now.
         observer: Told of each statement after it has run.
+        query_timeout: Seconds for a statement that has no limit of its own.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class DriverConnection:
         self.opened_at: str | None = None
         self.statement: str | None = None
         self._write_timeout = write_timeout
-        self._query_timeout = query_timeout
+        self.query_timeout = query_timeout
         self._transaction = Transaction(database)
         self._worker = Worker("duckdb-connection")
         self._user: object | None = None
@@ -162,8 +163,6 @@ class DriverConnection:
             OpenStreamError: A stream is still being read.
             duckdb.Error: DuckDB refused it.
         """
-        if request.timeout is None and self._query_timeout is not None:
-            request = request._replace(timeout=self._query_timeout)
         with self._use() as user:
             self._require_no_stream()
             run = functools.partial(self._transaction.run, request)
@@ -186,9 +185,7 @@ class DriverConnection:
             raise OpenStreamError(
                 "the rest of this stream is gone: its transaction has ended"
             )
-        request = Request(
-            "-- the rest of a stream", timeout=timeout or self._query_timeout
-        )
+        request = Request("-- the rest of a stream", timeout=timeout)
         with self._use() as user:
             rows: list[tuple[Any, ...]] = await self._call(
                 user, functools.partial(self._transaction.fetch, size), request

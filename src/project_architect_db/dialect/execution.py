@@ -4,6 +4,7 @@ How one statement is run: its cursor, and its parameters by column.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc
@@ -20,6 +21,7 @@ from project_architect_db.dialect.columnar import (
     plain_values,
 )
 from project_architect_db.dialect.compiler import implicit_sequence_column
+from project_architect_db.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -190,7 +192,9 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         return self._prepared(self._dbapi_connection.cursor(stream=True))
 
     def _prepared(self, cursor: DuckDBCursor) -> DuckDBCursor:
-        cursor.timeout = self.execution_options.get("timeout")
+        if "timeout" in self.execution_options:
+            seconds = self.execution_options["timeout"]
+            cursor.timeout = None if seconds is None else in_seconds("timeout", seconds)
         compiled = self.compiled
         if isinstance(compiled, SQLCompiler) and self.is_crud and not compiled.ctes:
             table = compiled.compile_state.dml_table  # type: ignore[union-attr]
@@ -213,3 +217,16 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         """
         name = self.identifier_preparer.format_sequence(seq).replace("'", "''")
         return self._execute_scalar(f"SELECT nextval('{name}')", type_)
+
+
+def in_seconds(name: str, value: Any) -> float:
+    """
+    The length of a timeout, or a `ConfigurationError`.
+    """
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0
+    if not 0 < seconds < math.inf:
+        raise ConfigurationError(f"{name}={value}: expected a number of seconds")
+    return seconds
