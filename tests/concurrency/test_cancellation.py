@@ -26,7 +26,7 @@ from sqlalchemy import func, insert, select, text
 
 from project_architect_db import DatabaseEngine
 
-MANY = 200_000
+MANY = 50_000
 """Rows that take a while to write."""
 
 
@@ -98,18 +98,11 @@ async def test_a_query_stops_in_the_database(engine, work, times):
 
 
 @pytest.mark.parametrize("work", ENDLESS_WORK)
-async def test_a_task_that_is_cancelled_before_it_begins_does_nothing(engine, work):
-    task = asyncio.create_task(work(engine))
-    await cancelled(task)
-    await assert_at_rest(engine)
-
-
-@pytest.mark.parametrize("work", ENDLESS_WORK)
 async def test_a_task_may_be_cancelled_at_each_step(engine, work):
     """
-    After one turn of the event loop, after two, …: it waits for something else.
+    Before it begins, after one turn of the event loop, after two, …
     """
-    for turns in range(1, 12):
+    for turns in range(12):
         task = asyncio.create_task(work(engine))
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -148,7 +141,7 @@ async def add_all(session):
 
 
 @pytest.mark.parametrize("work", [insert_many, insert_many_returning, add_all])
-@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("seconds", [0.0, 0.02, 0.1])
 async def test_many_rows_are_written_together_or_not_at_all(engine, work, seconds):
     async def transaction():
         async with engine.transaction() as session:

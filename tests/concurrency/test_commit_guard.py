@@ -143,38 +143,40 @@ async def engine(engine):
     return engine
 
 
-@pytest.mark.parametrize(("fail", "error"), [*READS, *WRITES])
 @pytest.mark.parametrize("road", ROADS)
-async def test_after_a_swallowed_error_nothing_is_committed(engine, road, fail, error):
-    async def work(session):
-        await add_one(session)
-        with pytest.raises(error):
-            await fail(session)
-        # A dead transaction keeps nobody waiting.
-        assert not engine.stats()["writer_active"]
+async def test_after_a_swallowed_error_nothing_is_committed(engine, road):
+    for fail, error in (*READS, *WRITES):
 
-    with pytest.raises(TransactionAbortedError) as caught:
-        await road(engine, work)
+        async def work(session, fail=fail, error=error):
+            await add_one(session)
+            with pytest.raises(error):
+                await fail(session)
+            # A dead transaction keeps nobody waiting.
+            assert not engine.stats()["writer_active"]
 
-    # A timeout of asyncio is a cancellation underneath.
-    expected = asyncio.CancelledError if error is TimeoutError else error
-    assert isinstance(caught.value.original, expected)
-    assert await plain(engine) == 0
+        with pytest.raises(TransactionAbortedError) as caught:
+            await road(engine, work)
+
+        # A timeout of asyncio is a cancellation underneath.
+        expected = asyncio.CancelledError if error is TimeoutError else error
+        assert isinstance(caught.value.original, expected)
+        assert await plain(engine) == 0
     await assert_at_rest(engine)
 
 
-@pytest.mark.parametrize(("fail", "error"), READS)
 @pytest.mark.parametrize("road", [in_a_session, in_a_block, on_a_plain_connection])
-async def test_who_only_read_goes_on_after_an_error(engine, road, fail, error):
-    async def work(session):
-        with pytest.raises(error):
-            await fail(session)
-        assert await session.scalar(text("SELECT 42")) == 42
-        await add_one(session)
+async def test_who_only_read_goes_on_after_an_error(engine, road):
+    for number, (fail, error) in enumerate(READS, start=1):
 
-    await road(engine, work)
+        async def work(session, fail=fail, error=error):
+            with pytest.raises(error):
+                await fail(session)
+            assert await session.scalar(text("SELECT 42")) == 42
+            await add_one(session)
 
-    assert await plain(engine) == 1
+        await road(engine, work)
+
+        assert await plain(engine) == number
     await assert_at_rest(engine)
 
 

@@ -180,6 +180,21 @@ async def test_a_statement_does_not_run_beside_another(driver):
     assert (await task).rows == [(42,)]
 
 
+async def test_a_rollback_that_comes_after_commit_has_begun_is_too_late(
+    database, driver
+):
+    await driver.execute(Request("CREATE TABLE t (n INT)"))
+    free = threading.Event()
+    driver._worker.post(lambda: free.wait(20))
+    committing = asyncio.create_task(driver.commit())
+    await asyncio.sleep(0)
+    driver.rollback()
+    free.set()
+    await committing
+    assert database.commits.sequence == 1
+    assert (await driver.execute(Request("SELECT count(*) FROM t"))).rows == [(0,)]
+
+
 async def test_rolling_back_nothing_is_nothing(driver):
     queued = driver._worker._queue.qsize()
     driver.rollback()

@@ -213,7 +213,6 @@ class DriverConnection:
             answer = await self._worker.call(
                 function, interrupt=duck.interrupt, timeout=request.timeout
             )
-            self._require(user)
         except asyncio.CancelledError as cancellation:
             await self._stop(user, cancellation, request)
             raise
@@ -230,10 +229,12 @@ class DriverConnection:
             self._require(user)
             self._stream = None
             raise
+        else:
+            self._require(user)
+            return answer
         finally:
             if self._user is user:
                 self.statement = None
-        return answer
 
     async def _stop(self, user: object, error: BaseException, request: Request) -> None:
         """
