@@ -10,6 +10,7 @@ import gc
 import subprocess
 import sys
 import threading
+from inspect import CORO_CLOSED, getcoroutinestate
 from pathlib import Path
 
 import pytest
@@ -770,6 +771,20 @@ def test_run_passes_errors_on():
 
     with pytest.raises(ZeroDivisionError):
         run(main())
+
+
+def test_run_leaves_nothing_that_was_never_awaited(monkeypatch):
+    async def main():
+        pass
+
+    def interrupted(*, loop_factory):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(asyncio, "Runner", interrupted)
+    coroutine = main()
+    with pytest.raises(KeyboardInterrupt):
+        run(coroutine)
+    assert getcoroutinestate(coroutine) == CORO_CLOSED
 
 
 def test_an_engine_serves_several_event_loops_one_after_the_other():

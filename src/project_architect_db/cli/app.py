@@ -5,11 +5,13 @@ The command line: options all commands share, and how errors are shown.
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
 
+from project_architect_db import __version__
 from project_architect_db.cli.quickstart import quickstart
 from project_architect_db.errors import ArchitectError, ConfigurationError
 
@@ -26,11 +28,23 @@ app = typer.Typer(
 app.command()(quickstart)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"project-architect-db {__version__}, DuckDB {version('duckdb')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks of errors.")
+    ] = False,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version.", callback=_show_version, is_eager=True
+        ),
     ] = False,
 ) -> None:
     context.obj = {"debug": debug}

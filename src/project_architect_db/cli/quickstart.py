@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ROWS_SHOWN = 12
 NAME_WIDTH = 30
 BAR_WIDTH = 24
+INTERRUPTED = 130
+"""The exit code of a command that SIGINT ended, as shells have it."""
 
 
 def quickstart(
@@ -52,7 +54,11 @@ def quickstart(
 
     Example: project-architect-db quickstart ~/src/my-app --database app.duckdb
     """
-    report, overview, name = run(_import(path, database))
+    try:
+        report, overview, name = run(_import(path, database))
+    except KeyboardInterrupt:
+        print("Interrupted; run it again to read the rest.", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
     if as_json:
         found = {"database": name, **asdict(report), "repository": asdict(overview)}
         print(json.dumps(found, indent=2, default=datetime.isoformat))

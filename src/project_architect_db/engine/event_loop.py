@@ -23,8 +23,11 @@ def run(main: Coroutine[Any, Any, ResultT]) -> ResultT:
         >>> run(main())
         'done'
     """
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(main)
+    finally:
+        main.close()  # if it was interrupted before it began
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
