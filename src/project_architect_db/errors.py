@@ -215,7 +215,8 @@ class TransactionAbortedError(TransactionError):
     def __init__(self, original: BaseException) -> None:
         super().__init__(
             "an earlier error ended this transaction and nothing of it was "
-            f"written; roll back and start again. The error was: {original}"
+            "written; roll back and start again. The error was: "
+            f"{str(original) or type(original).__name__}"
         )
         self.original = original
 

@@ -369,6 +369,20 @@ async def test_a_computed_column_is_computed_when_read(connection, metadata):
     assert [(1, 2, "a: 1"), (21, 42, "a: 21")] == found.all()
 
 
+async def test_a_computed_column_that_is_never_null_can_be_created(
+    connection, metadata
+):
+    table = sa.Table(
+        "t",
+        metadata,
+        sa.Column("a", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("double", sa.Integer, sa.Computed("a * 2"), nullable=False),
+    )
+    await connection.run_sync(metadata.create_all)
+    await connection.execute(table.insert().values(a=21))
+    assert 42 == await connection.scalar(sa.select(table.c.double))
+
+
 async def test_a_stored_computed_column_is_refused(metadata):
     column = sa.Column("b", sa.Integer, sa.Computed("1", persisted=True))
 

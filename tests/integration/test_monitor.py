@@ -84,6 +84,19 @@ async def test_a_stream_that_fails_half_way_is_told_with_its_statement(engine, q
     assert caught.value.statement == sql
 
 
+async def test_waiting_for_another_writer_is_not_running(engine, queries):
+    async with engine.transaction() as writer, engine.session() as session:
+        await writer.execute(text("SELECT 1"))
+        task = asyncio.create_task(session.execute(text("CREATE TABLE w (n INT)")))
+        while not engine.stats()["writers_waiting"]:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.5)
+        await writer.rollback()
+        await task
+    (query,) = [query for query in queries if "CREATE TABLE w" in query.statement]
+    assert query.seconds < 0.5
+
+
 async def test_a_stopped_query_is_told(engine, queries):
     async with engine.session() as session:
         with pytest.raises(QueryTimeoutError):

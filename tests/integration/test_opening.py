@@ -5,9 +5,11 @@ What opening a database says when it cannot, and what it makes sure of when it c
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -457,6 +459,59 @@ async def test_a_log_cut_short_is_reported_and_kept(crashed, caplog):
     assert str(crashed) in record.getMessage()
     assert 99 == await opened(crashed)  # reported once
     assert 1 == len(kept(crashed))
+
+
+async def test_a_log_that_is_never_replayed_is_kept_once_and_never_overwritten(
+    crashed, caplog
+):
+    assert 100 == await opened(crashed)
+    contents = [b"\0" * 100, b"\0" * 200]
+    for content in contents:
+        wal_of(crashed).write_bytes(content)
+        for _ in range(2):
+            assert 100 == await opened(crashed)
+
+    assert sorted(contents) == sorted(copy.read_bytes() for copy in kept(crashed))
+    assert [] == [*crashed.parent.glob("*.tmp")]
+
+
+async def test_a_log_cut_short_is_only_reported_to_who_may_only_read(crashed, caplog):
+    content = wal_of(crashed).read_bytes()[:-150]
+    wal_of(crashed).write_bytes(content)
+
+    assert 99 == await opened(crashed, read_only=True)
+
+    assert "stays where it is" in caplog.text
+    assert [] == kept(crashed)
+    assert content == wal_of(crashed).read_bytes()
+
+
+async def test_a_log_that_cannot_be_kept_is_not_given_up(crashed, monkeypatch):
+    content = wal_of(crashed).read_bytes()[:-150]
+    wal_of(crashed).write_bytes(content)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copy2", full)
+    message = await refused(crashed, DatabaseOpenError)
+
+    assert "No space left" in message
+    assert content == wal_of(crashed).read_bytes()
+
+
+async def test_a_part_that_is_damaged_is_reported_by_who_reads_it(path):
+    sql = "CREATE TABLE t AS SELECT md5(i::TEXT) AS n FROM range(200000) r(i)"
+    async with DatabaseEngine(path) as engine, engine.transaction() as session:
+        await session.execute(sa.text(sql))
+    content = bytearray(path.read_bytes())
+    for place in range(300_000, 1_000_000, 1000):
+        content[place] ^= 0xFF
+    path.write_bytes(content)
+    async with DatabaseEngine(path) as engine, engine.session() as session:
+        with pytest.raises(CorruptDatabaseError, match="restore a backup") as caught:
+            await session.execute(sa.text("SELECT max(n) FROM t"))
+    assert caught.value.path == str(path)
 
 
 async def test_a_log_with_a_damaged_length_is_reported_and_kept(crashed, caplog):

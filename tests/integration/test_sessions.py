@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import pytest
 from sqlalchemy import ForeignKey, event, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
@@ -413,7 +414,46 @@ async def test_a_closed_session_is_refused(engine):
     ):
         with pytest.raises(ClosedError, match="open another one"):
             await use()
+    for add in (lambda: session.add(Note()), lambda: session.add_all([Note()])):
+        with pytest.raises(ClosedError, match="open another one"):
+            add()
     await session.close()
+
+
+async def test_tasks_that_write_through_one_session_are_told(engine):
+    async def write(session):
+        await session.commit()
+
+    async def flush(session):
+        await session.flush()
+
+    for work in (write, flush):
+        async with engine.session() as session:
+            session.add(Note())
+            results = await asyncio.gather(
+                *(work(session) for _ in range(4)), return_exceptions=True
+            )
+            errors = {type(r) for r in results if r is not None}
+            assert errors
+            assert errors <= {SessionInUseError, ClosedError}, results
+            await session.rollback()
+    await assert_writable(engine)
+
+
+async def test_a_transaction_is_ended_once(engine):
+    async with engine.session() as session:
+        transaction = await session.begin()
+        await transaction.commit()
+        with pytest.raises(ClosedError, match="has ended already"):
+            await transaction.commit()
+
+
+async def test_rows_are_counted(engine):
+    one = insert(Note.__table__).values(slug="a")
+    again = upsert(Note.__table__).values(slug="a").on_conflict_do_nothing()
+    async with engine.transaction() as session:
+        assert (await session.execute(one)).rowcount == 1
+        assert (await session.execute(again)).rowcount == 0
 
 
 async def test_savepoints_are_refused_before_they_reach_the_database(engine):
@@ -809,6 +849,22 @@ async def test_the_manager_works_over_any_engine_of_ours():
     async with manager.session() as session:
         assert isinstance(session, ArchitectSession)
         assert await session.scalar(COUNT) == 1
+    await engine.dispose()
+
+
+async def test_the_manager_alone_raises_our_errors_too():
+    engine = create_async_engine("duckdb+async://")
+    manager = SessionManager(engine)
+    async with manager.transaction() as session:
+        connection = await session.connection()
+        await connection.run_sync(Model.metadata.create_all)
+        session.add(Note(slug="a"))
+    with pytest.raises(DuplicateError):
+        async with manager.transaction() as session:
+            session.add(Note(slug="a"))
+    async with manager.session() as session:
+        with pytest.raises(InvalidStatementError, match="nothing"):
+            await session.execute(text("SELECT nothing"))
     await engine.dispose()
 
 

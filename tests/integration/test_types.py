@@ -85,6 +85,22 @@ def stored(database):
     return store
 
 
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Pacific/Kiritimati"])
+async def test_a_time_is_the_same_in_every_zone_of_a_session(zone):
+    moment = dt.datetime(2020, 6, 1, 12, tzinfo=dt.UTC)
+    at = sa.Column("at", sa.DateTime(timezone=True), primary_key=True)
+    table = sa.Table("t", sa.MetaData(), at)
+    async with DatabaseEngine(":memory:", duckdb={"TimeZone": zone}) as engine:
+        async with engine.transaction() as session:
+            await (await session.connection()).run_sync(table.create)
+            await session.execute(table.insert().values(at=moment))
+        async with engine.session() as session:
+            assert await session.scalar(sa.select(table.c.at)) == moment
+            assert (await session.scalar(sa.select(table.c.at))).tzinfo is dt.UTC
+            await session.execute(sa.text("SET TimeZone = 'Asia/Tokyo'"))
+            assert await session.scalar(sa.select(table.c.at)) == moment
+
+
 async def _values(connection, table):
     found = await connection.execute(sa.select(table.c.v).order_by(table.c.i))
     return list(found.scalars())

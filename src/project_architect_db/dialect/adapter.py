@@ -104,7 +104,7 @@ class DuckDBCursor:
 
     def _tell(self, values: Any, started: float, **outcome: Any) -> None:
         if self._driver.observer is not None:
-            seconds = time.perf_counter() - started
+            seconds = time.perf_counter() - started - self._driver.waited
             self._driver.observer(self.statement, values, seconds=seconds, **outcome)
 
     def fetchone(self) -> tuple[Any, ...] | None:
@@ -165,6 +165,7 @@ class DuckDBStreamCursor(DuckDBCursor):
         if self._rows:  # in AUTOCOMMIT, what writes is run to its end at once
             return super().fetchmany(size)
         size = size or self.arraysize
+        self._driver.waited = 0.0
         with self._telling_errors(None, time.perf_counter()):
             rows = await_(self._driver.fetch(self, size, self.timeout))
         self._done = len(rows) < size

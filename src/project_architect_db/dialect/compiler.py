@@ -164,6 +164,13 @@ class DuckDBDDLCompiler(DDLCompiler):
             return self.sql_compiler.process(sequence.next_value())  # type: ignore[union-attr]
         return super().get_column_default_string(column)
 
+    def get_column_specification(self, column: Column[Any], **kw: Any) -> str:
+        """
+        DuckDB takes no NOT NULL, nor any other constraint, on a computed column.
+        """
+        text = super().get_column_specification(column, **kw)
+        return text if column.computed is None else text.removesuffix(" NOT NULL")
+
     def visit_computed_column(self, generated: Any, **kw: Any) -> str:
         """
         Computed columns are computed when read; DuckDB cannot store them.

@@ -7,12 +7,13 @@ engine, event loop or thread asked for it; so they share the write gate too.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import re
 import shutil
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
@@ -48,8 +49,6 @@ _LAST = (
     "lock_configuration",
 )
 """Set after opening, in this order: each may forbid to set the ones before it."""
-
-_ALREADY_ON = ("enable_external_access", "true")
 
 
 class Database:
@@ -144,29 +143,58 @@ class Database:
         first = {k: v for k, v in self.config.items() if k not in _LAST}
         path = self.path
         wal = Path(f"{path}.wal") if path else None
-        wal_size = wal.stat().st_size if wal and wal.is_file() else 0
+        wal_size = _size(wal)
         try:
             root = duckdb.connect(
                 ":memory:" if path is None else str(path), config=first
             )
             try:
                 if wal is not None and wal_size:
-                    _check_replay(root, wal, wal_size)
+                    self._check_replay(root, wal, wal_size)
                 self._set_last(root)
             except BaseException:
+                # Closing would cut the log.
+                root.execute("PRAGMA disable_checkpoint_on_shutdown")
                 root.close()
                 raise
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             raise opening_error(error, path=path) from error
         return root
+
+    def _check_replay(
+        self, root: duckdb.DuckDBPyConnection, wal: Path, size_before: int
+    ) -> None:
+        """
+        Keep a write-ahead log aside that was not replayed to its end, then checkpoint.
+
+        DuckDB drops what follows a damaged length field without a word (duckdb
+        #25432), and an unfinished last commit likewise; the file is cut at the next
+        write, so this is the last moment to save it.
+        """
+        (text,) = root.execute("SELECT wal_size FROM pragma_database_size()").fetchone()  # type: ignore[misc]
+        number, unit = re.fullmatch(r"([\d.]+) (\w+)", text).groups()  # type: ignore[union-attr]
+        scale = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
+        replayed = (float(number) + 0.1) * scale[unit]
+        if replayed < size_before:
+            read_only = str(self.config.get("access_mode")).upper() == "READ_ONLY"
+            logger.warning(
+                "the write-ahead log of %s was replayed to about byte %d of %d; what "
+                "follows is an unfinished commit or damage, and %s",
+                self.path,
+                replayed,
+                size_before,
+                "stays where it is" if read_only else f"was kept in {_keep(wal)}",
+            )
+        root.execute("CHECKPOINT")
 
     def _set_last(self, root: duckdb.DuckDBPyConnection) -> None:
         for name in _LAST:
             # DuckDB refuses to switch external access on, even where it is on.
-            value = _literal(self.config.get(name, ""))
-            if name in self.config and (name, value) != _ALREADY_ON:
+            value = self.config.get(name)
+            already_on = name == "enable_external_access" and _is_true(value)
+            if value is not None and not already_on:
                 try:
-                    root.execute(f"SET GLOBAL {name} = {value}")
+                    root.execute(f"SET GLOBAL {name} = {_literal(value)}")
                 except duckdb.Error as error:
                     raise ConfigurationError(f"setting {name!r}: {error}") from error
 
@@ -179,30 +207,28 @@ def _literal(value: Any) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def _check_replay(root: duckdb.DuckDBPyConnection, wal: Path, size_before: int) -> None:
-    """
-    Keep a write-ahead log aside that was not replayed to its end, then checkpoint.
+def _is_true(value: object) -> bool:
+    return str(value).lower() in ("true", "1")
 
-    DuckDB drops what follows a damaged length field without a word (duckdb
-    #25432), and an unfinished last commit likewise; the file is cut at the next
-    write, so this is the last moment to save it.
+
+def _size(path: Path | None) -> int:
+    with suppress(OSError):  # whoever opens it says it better
+        return path.stat().st_size if path else 0
+    return 0
+
+
+def _keep(wal: Path) -> Path:
     """
-    (text,) = root.execute("SELECT wal_size FROM pragma_database_size()").fetchone()  # type: ignore[misc]
-    number, unit = re.fullmatch(r"([\d.]+) (\w+)", text).groups()  # type: ignore[union-attr]
-    scale = {"bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
-    replayed = (float(number) + 0.1) * scale[unit]
-    if replayed < size_before:
-        kept = wal.with_name(f"{wal.name}.{time.strftime('%Y%m%dT%H%M%S')}.kept")
-        shutil.copy2(wal, kept)
-        logger.warning(
-            "the write-ahead log of %s was replayed to about byte %d of %d; what "
-            "follows is an unfinished commit or damage, and was kept in %s",
-            wal.with_suffix(""),
-            replayed,
-            size_before,
-            kept,
-        )
-    root.execute("CHECKPOINT")
+    A copy of a log, named by its content: once for each log, and never over another.
+    """
+    with wal.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    kept = wal.with_name(f"{wal.name}.{digest[:12]}.kept")
+    if not kept.exists():
+        unfinished = kept.with_suffix(".tmp")
+        shutil.copy2(wal, unfinished)
+        unfinished.replace(kept)
+    return kept
 
 
 _databases: WeakValueDictionary[str, Database] = WeakValueDictionary()

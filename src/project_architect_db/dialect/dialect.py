@@ -151,6 +151,11 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
                 f"{url!r} names a host; a DuckDB URL has three slashes and a path: "
                 "duckdb+async:///app.duckdb"
             )
+        if not _is_file_name(url.database or ""):
+            raise ConfigurationError(
+                f"{url.database!r}: the name of a DuckDB file is UTF-8 text without "
+                "'?' and NUL"
+            )
         config: dict[str, Any] = dict(url.query)
         if (flag := config.pop("emit_foreign_keys", None)) is not None:
             self.emit_foreign_keys = _flag("emit_foreign_keys", flag)
@@ -310,6 +315,17 @@ def _end_transaction(dbapi_connection: Any, _: Any, state: Any) -> None:
     """
     if state.asyncio_safe:
         dbapi_connection.rollback()
+
+
+def _is_file_name(text: str) -> bool:
+    """
+    Whether DuckDB can open it; with '?' it would look for the log elsewhere.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "?" not in text and "\0" not in text
 
 
 def _flag(name: str, value: Any) -> bool:

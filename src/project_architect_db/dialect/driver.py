@@ -12,6 +12,7 @@ import asyncio
 import atexit
 import contextlib
 import functools
+import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import WeakSet
@@ -97,6 +98,7 @@ class DriverConnection:
         statement: The SQL that runs right now.
         observer: Told of each statement after it has run.
         query_timeout: Seconds for a statement that has no limit of its own.
+        waited: Seconds the latest statement waited for the gate.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class DriverConnection:
         self.statement: str | None = None
         self._write_timeout = write_timeout
         self.query_timeout = query_timeout
+        self.waited = 0.0
         self._transaction = Transaction(database)
         self._worker = Worker("duckdb-connection")
         self._user: object | None = None
@@ -165,6 +168,7 @@ class DriverConnection:
         """
         with self._use() as user:
             self._require_no_stream()
+            self.waited = 0.0
             run = functools.partial(self._transaction.run, request)
             try:
                 answer: Answer = await self._call(user, run, request)
@@ -257,6 +261,7 @@ class DriverConnection:
         Become the writer; nothing of the transaction has been written so far.
         """
         lease: Lease | None = None
+        started = time.perf_counter()
         try:
             self._require_latest_snapshot()  # do not wait in vain
             lease = await self.database.gate.acquire(
@@ -273,6 +278,8 @@ class DriverConnection:
                     functools.partial(self._transaction.fail, error, lost_a_write=True)
                 )
             raise
+        finally:
+            self.waited = time.perf_counter() - started
         self.adopt(lease)
 
     def _require_latest_snapshot(self) -> None:

@@ -5,8 +5,9 @@ DuckDB's errors, in our words.
 from __future__ import annotations
 
 import difflib
+import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 from sqlalchemy import exc
@@ -23,6 +24,7 @@ _CONFLICT = re.compile(
     r"Conflict on|write-write conflict|altered by a different transaction"
     r"|Attempting to modify table"
 )
+_CORRUPT = re.compile(r"Corrupt|Could not read enough|checksum")
 _DUPLICATE = re.compile(r'[Dd]uplicate key "(.*?)"( violates|$)', re.DOTALL)
 
 
@@ -63,8 +65,24 @@ def is_read_only_refusal(error: BaseException) -> bool:
     ) and "launched in read-only mode" in str(error)
 
 
-def statement_error(
-    error: BaseException, statement: str | None
+def raise_ours(context: Any) -> BaseException | None:
+    """
+    Have SQLAlchemy raise our error instead of its own; the driver's is the cause.
+
+    A listener for its event ``handle_error``.
+    """
+    unbound = context.sqlalchemy_exception
+    error = unbound
+    if type(unbound) is not exc.StatementError:
+        error = context.original_exception
+    # SQLAlchemy does not name the statement when an error appears with its rows.
+    execution = context.execution_context
+    statement = context.statement or (execution and execution.statement)
+    return statement_error(error, statement, path=context.dialect.database.key)
+
+
+def statement_error(  # noqa: PLR0911 - one return for each error
+    error: BaseException, statement: str | None, *, path: str = ""
 ) -> errors.ArchitectError | None:
     """
     Our error for one of the driver, or of SQLAlchemy over values it cannot bind.
@@ -84,14 +102,30 @@ def statement_error(
         return errors.DuplicateError(message, statement=statement, key=match.group(1))
     if is_conflict(error):
         return errors.WriteConflictError(message)
-    ours = errors.StatementError
+    if isinstance(error, duckdb.InterruptException):
+        return errors.ClosedError("this statement was stopped: its engine was closed")
+    if _CORRUPT.search(message):
+        return errors.CorruptDatabaseError(
+            f"a part of the database cannot be read: {message}; restore a backup, or "
+            "save the tables that can be read with EXPORT DATABASE",
+            path=path,
+        )
     if isinstance(error, duckdb.IntegrityError):
-        ours = errors.ConstraintError
-    elif _is_about_a_value(error):
-        ours = errors.InvalidValueError
-    elif isinstance(error, duckdb.ProgrammingError):
-        ours = errors.InvalidStatementError
-    return ours(message, statement=statement)
+        return errors.ConstraintError(message, statement=statement)
+    return _other_statement_error(error, message, statement)
+
+
+def _other_statement_error(
+    error: duckdb.Error, message: str, statement: str | None
+) -> errors.StatementError:
+    if "attached in read-only mode" in message:
+        message = f"the database was opened with read_only=True: {message}"
+        return errors.InvalidStatementError(message, statement=statement)
+    if _is_about_a_value(error):
+        return errors.InvalidValueError(message, statement=statement)
+    if isinstance(error, duckdb.ProgrammingError):
+        return errors.InvalidStatementError(message, statement=statement)
+    return errors.StatementError(message, statement=statement)
 
 
 def explained(error: BaseException) -> BaseException:
@@ -116,7 +150,7 @@ def _first_paragraph(error: BaseException) -> str:
 
 
 def opening_error(  # noqa: PLR0911 - one return for each error
-    error: duckdb.Error, *, path: Path | None
+    error: duckdb.Error | OSError, *, path: Path | None
 ) -> errors.ArchitectError:
     """
     Our error for one that DuckDB raised while it opened a database.
@@ -127,7 +161,7 @@ def opening_error(  # noqa: PLR0911 - one return for each error
             f"DuckDB has no setting {match[1]}{suggest(match[1], _setting_names())}"
         )
     if (
-        not isinstance(error, duckdb.OperationalError)
+        not isinstance(error, duckdb.OperationalError | OSError)
         and type(error) is not duckdb.Error
     ):
         return errors.ConfigurationError(f"cannot open {name}: {text}")
@@ -140,7 +174,7 @@ def opening_error(  # noqa: PLR0911 - one return for each error
             path=name,
             pid=int(pid[1]) if pid else None,
         )
-    if path is not None and path.is_dir():
+    if path is not None and os.path.isdir(path):  # noqa: PTH112 - it never raises
         return errors.DatabaseOpenError(
             f"{name} is a directory; name a file in it, such as {path / 'app.duckdb'}",
             path=name,
@@ -152,7 +186,7 @@ def opening_error(  # noqa: PLR0911 - one return for each error
             f"installed is {duckdb.__version__}); upgrade duckdb",
             path=name,
         )
-    if version == 0 or re.search(r"Corrupt|Could not read enough|checksum", text):
+    if version == 0 or _CORRUPT.search(text):
         return errors.CorruptDatabaseError(
             f"{name} cannot be read as a DuckDB database: {text}", path=name
         )
@@ -160,7 +194,7 @@ def opening_error(  # noqa: PLR0911 - one return for each error
         return errors.DatabasePermissionError(
             f"no permission to read and write {name}: {text}", path=name
         )
-    if path is not None and not path.parent.is_dir():
+    if path is not None and not os.path.isdir(path.parent):  # noqa: PTH112
         return errors.DatabaseOpenError(
             f"cannot create {name}: the folder {path.parent} does not exist", path=name
         )

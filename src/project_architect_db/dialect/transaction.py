@@ -221,7 +221,8 @@ class Transaction:
         if request.stream is not None and not (self.autocommit and self.lease):
             self._streaming = True
             return Answer(description, [], -1)
-        return self._committed(Answer(description, _fetch_all(duck), -1))
+        rows = _fetch_all(duck)
+        return self._committed(Answer(description, rows, len(rows)))
 
     def _insert_rows(
         self, duck: duckdb.DuckDBPyConnection, insert: Parsed, rows: RowsInsert

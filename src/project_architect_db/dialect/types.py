@@ -146,10 +146,13 @@ class _DateTime(sqltypes.DateTime):
             return None
 
         def process(value: Any) -> Any:
-            # DuckDB answers in pytz's UTC; outside of years 1–9999 in text.
+            # DuckDB answers in the zone of its session, as pytz has it; outside of
+            # years 1–9999 in text.
             if value is None or isinstance(value, str):
                 return value
-            return value.replace(tzinfo=dt.UTC)
+            if value.tzinfo is None:  # infinity
+                return value.replace(tzinfo=dt.UTC)
+            return value.astimezone(dt.UTC)
 
         return process
 

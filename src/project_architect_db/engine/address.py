@@ -28,8 +28,12 @@ def settings_of(
         return database
     if isinstance(database, URL):
         values["url"] = database.render_as_string(hide_password=False)
-    elif database is not None:
+    elif isinstance(database, str | Path) and str(database):
         values["url"] = str(database)
+    elif database is not None:
+        raise ConfigurationError(
+            f"{database!r} names no database; give a path, ':memory:' or a URL"
+        )
     return DatabaseSettings(**values)
 
 
@@ -38,10 +42,6 @@ def url_of(settings: DatabaseSettings) -> URL:
     A path or URL as a URL of our dialect.
     """
     if "://" not in settings.url:
-        if "?" in settings.url:  # it would look for the log in another place
-            raise ConfigurationError(
-                f"{settings.url!r}: the name of a DuckDB file cannot contain '?'"
-            )
         url = URL.create("duckdb+async", database=settings.url)
     else:
         url = _our_url(settings.url)

@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
 from sqlalchemy import event, text
-from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import project_architect_db.dialect  # noqa: F401 - registers duckdb+async://
 from project_architect_db.base import Base
 from project_architect_db.dialect.database import open_files
-from project_architect_db.dialect.failures import statement_error
 from project_architect_db.engine.address import path_of, settings_of, url_of, wal_of
 from project_architect_db.engine.monitor import (
     Health,
@@ -88,12 +86,12 @@ class DatabaseEngine:
         )
         self._connections: WeakSet[DriverConnection] = WeakSet()
         url = url_of(self.settings)
-        self._path = path_of(url)
         self.engine = self._create(
             url,
             pool_size=self.settings.pool_size,
             max_overflow=self.settings.max_overflow,
         )
+        self._path = path_of(url)
         # The writer has connections of its own, whatever the readers do. The gate
         # lets one in, but the one before may be slow to give its connection back.
         self._writer = self._create(url, pool_size=WRITERS, max_overflow=-1)
@@ -119,7 +117,6 @@ class DatabaseEngine:
             max_overflow=max_overflow,
             pool_timeout=settings.pool_timeout,
         )
-        event.listen(engine.sync_engine, "handle_error", _raise_ours)
         event.listen(engine.sync_engine, "connect", self._connected)
         return engine
 
@@ -340,18 +337,6 @@ class DatabaseEngine:
 
     def __repr__(self) -> str:
         return f"DatabaseEngine({self.settings.url!r})"
-
-
-def _raise_ours(context: Any) -> BaseException | None:
-    """
-    Have SQLAlchemy raise our error instead of its own; the driver's is the cause.
-    """
-    unbound = context.sqlalchemy_exception
-    error = unbound if type(unbound) is StatementError else context.original_exception
-    # SQLAlchemy does not name the statement when an error appears with its rows.
-    execution = context.execution_context
-    statement = context.statement or (execution and execution.statement)
-    return statement_error(error, statement)
 
 
 def _size(path: Path | None) -> int:

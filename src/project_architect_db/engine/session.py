@@ -17,6 +17,7 @@ from project_architect_db.dialect.driver import Deferral, DriverConnection, defe
 from project_architect_db.engine.inner_session import ReadingSession
 from project_architect_db.engine.off_loop import HEAVY, run_off_loop
 from project_architect_db.errors import (
+    ArchitectError,
     ClosedError,
     NestedTransactionError,
     SessionInUseError,
@@ -25,7 +26,7 @@ from project_architect_db.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
     from types import TracebackType
 
 FLUSHING = ("commit", "execute", "scalar", "scalars", "stream", "stream_scalars")
@@ -84,6 +85,20 @@ class ArchitectSession(AsyncSession):
         A block that commits on exit, and rolls back if an error leaves it.
         """
         return _Block(self)
+
+    def add(self, instance: object, *, _warn: bool = True) -> None:
+        """
+        Have the object written with the next flush.
+        """
+        with in_our_words(self):
+            super().add(instance, _warn=_warn)
+
+    def add_all(self, instances: Iterable[object]) -> None:
+        """
+        Have all of these objects written with the next flush.
+        """
+        with in_our_words(self):
+            super().add_all(instances)
 
     def begin_nested(self) -> NoReturn:
         """
@@ -203,26 +218,45 @@ def in_our_words(session: AsyncSession) -> Iterator[None]:
         raise ours from error
 
 
+IN_USE = (
+    "another task is using this session right now; give each task a session of its own"
+)
+_MEANINGS: tuple[tuple[str, type[ArchitectError], str], ...] = (
+    ("already flushing", SessionInUseError, IN_USE),
+    (
+        "permanently closed",
+        ClosedError,
+        "this session is closed; open another one",
+    ),
+    (
+        "transaction is closed",
+        ClosedError,
+        "this transaction has ended already; give each task a session of its own",
+    ),
+    (
+        "closed transaction",
+        ClosedError,
+        "this transaction was rolled back; leave its block and open another one",
+    ),
+)
+"""What SQLAlchemy says about the use of a session, and what it means here."""
+
+
 def _translated(
     error: sa_exc.InvalidRequestError, session: AsyncSession
 ) -> Exception | None:
     if error.code == "isce":  # an illegal state change: two tasks at once
-        return SessionInUseError(
-            "another task is using this session right now; give each task a session "
-            "of its own"
-        )
-    if isinstance(
-        error, sa_exc.PendingRollbackError
-    ) or "rolled back due to an exception" in str(error):
+        return SessionInUseError(IN_USE)
+    text = str(error)
+    if isinstance(error, sa_exc.PendingRollbackError) or (
+        "rolled back due to an exception" in text
+    ):
         return TransactionAbortedError(_error_of(session))
-    if "permanently closed" in str(error):
-        return ClosedError("this session is closed; open another one")
-    if "closed transaction" in str(error):
-        return ClosedError(
-            "this transaction was rolled back; leave its block and open another one"
-        )
-    if "already begun" in str(error):
+    if "already begun" in text:
         return NestedTransactionError(str(session.info.get("opened_at")))
+    for theirs, ours, meaning in _MEANINGS:
+        if theirs in text:
+            return ours(meaning)
     return None
 
 

@@ -10,9 +10,11 @@ import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from project_architect_db.dialect.failures import raise_ours
 from project_architect_db.dialect.write_gate import caller
 from project_architect_db.engine.inner_session import WritingSession
 from project_architect_db.engine.session import (
@@ -41,8 +43,9 @@ class SessionManager:
     """
     Hands out sessions and transactions over any `AsyncEngine`.
 
-    `DatabaseEngine` has one; alone, it gives an existing engine the same API. On
-    engines of other databases transactions are ordinary ones, without a gate.
+    `DatabaseEngine` has one; alone, it gives an existing engine the same API, and
+    has it raise the errors of this library. On engines of other databases
+    transactions are ordinary ones, without a gate, and errors are SQLAlchemy's.
 
     Args:
         engine: Where sessions get their connections.
@@ -65,6 +68,9 @@ class SessionManager:
         self.writer = writer or engine
         self.write_timeout = write_timeout
         self.closed = False
+        for used in {self.engine, self.writer}:
+            if used.dialect.name == "duckdb":
+                event.listen(used.sync_engine, "handle_error", raise_ours)
         options: dict[str, Any] = {
             "class_": ArchitectSession,
             "expire_on_commit": False,
