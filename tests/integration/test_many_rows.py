@@ -4,6 +4,7 @@ Many rows go to the database in one statement, and arrive as single ones would.
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import uuid
 from decimal import Decimal
@@ -20,7 +21,7 @@ from project_architect_db import (
     InvalidStatementError,
     InvalidValueError,
 )
-from project_architect_db.dialect import types
+from project_architect_db.dialect import transaction, types
 
 
 class Base(orm.DeclarativeBase):
@@ -397,7 +398,69 @@ async def test_variants_go_together_too(connection, statements):
     assert [[1, "a"], {"x": 1}] == list(found.scalars())
 
 
-async def test_values_of_mixed_kinds_go_one_by_one_and_return_their_rows(connection):
+@pytest.fixture
+def no_row_goes_alone(monkeypatch):
+    def refuse(*_):
+        pytest.fail("it went row by row")
+
+    monkeypatch.setattr(transaction, "_execute_many", refuse)
+
+
+MIXED = {
+    "numbers": (sa.Float, [0.5, 1, True, None], [0.5, 1.0, 1.0, None]),
+    "integers": (sa.Integer, [1, True, 2.5, "7"], [1, 1, 2, 7]),
+    "decimals": (sa.Numeric(9, 3), [Decimal("1.5"), 2, 0.125],
+                 ["1.500", "2.000", "0.125"]),
+    "texts": (sa.String, ["a", 1, 1.5, True], ["a", "1", "1.5", "true"]),
+    "dates": (sa.Date, [dt.date(2024, 1, 1), dt.datetime(2024, 1, 2, 5)],
+              [dt.date(2024, 1, 1), dt.date(2024, 1, 2)]),
+    "moments": (sa.DateTime, [dt.date(2024, 1, 1), dt.datetime(2024, 1, 2, 5)],
+                [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2, 5)]),
+    "lists": (sa.ARRAY(sa.Integer), [[1], (2,)], [[1], [2]]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.parametrize("returning", [False, True])
+async def test_values_of_mixed_kinds_go_together(
+    connection, no_row_goes_alone, name, returning
+):
+    type_, values, expected = MIXED[name]
+    table = sa.Table(
+        "select", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("a value", type_), sa.Column("plain", sa.String, default="x"),
+    )  # fmt: skip
+    await connection.run_sync(table.create)
+    insert = table.insert().returning(table.c.id) if returning else table.insert()
+    rows = [{"a value": value} for value in values]
+
+    result = await connection.execute(insert, rows)
+
+    ids = list(range(1, len(rows) + 1))
+    assert (result.scalars().all() if returning else ids) == ids
+    found = await connection.execute(sa.select(table).order_by(table.c.id))
+    stored = [row[1] for row in found]
+    assert [str(v) for v in stored] == [str(v) for v in expected]
+
+
+async def test_values_of_mixed_kinds_are_stored_as_they_are_where_kinds_count(
+    connection,
+):
+    table = sa.Table("v", sa.MetaData(), sa.Column("v", types.VARIANT))
+    await connection.run_sync(table.create)
+    await connection.execute(
+        table.insert(), [{"v": value} for value in (1, "a", 2.5, True)]
+    )
+    assert [1, "a", 2.5, True] == list(await connection.scalars(sa.select(table)))
+
+
+async def test_values_of_mixed_kinds_inside_of_an_expression_go_one_by_one(connection):
+    insert = item.insert().values(name=sa.func.concat(sa.bindparam("n"), "!"))
+    await connection.execute(insert, [{"n": "a"}, {"n": 5}])
+    assert ["a!", "5!"] == [row.name for row in await everything(connection)]
+
+
+async def test_values_of_mixed_kinds_return_their_rows(connection):
     insert = item.insert().returning(item.c.id, item.c.name)
 
     result = await connection.execute(insert, [{"name": "a"}, {"name": 5}])
@@ -462,6 +525,35 @@ async def test_an_upsert_returns_what_is_there_now(connection, statements):
 
     assert [(2, "old!"), (3, "!")] == result.all()
     assert [2] == [n for _, n in statements]
+
+
+@pytest.mark.parametrize("returning", [False, True])
+async def test_an_upsert_may_set_what_is_the_same_for_all(
+    connection, no_row_goes_alone, returning
+):
+    await connection.execute(item.insert(), named(3))
+    insert = upsert(item)
+    update = insert.on_conflict_do_update(
+        index_elements=["id"],
+        set_={"name": "again " + insert.excluded.name, "price": 5},
+        where=item.c.name != "n1",
+    )
+    if returning:
+        update = update.returning(item.c.id)
+    rows = [{"id": i, "name": f"new{i}", "price": 1} for i in (1, 2, 3, 4)]
+
+    result = await connection.execute(update, rows)
+
+    if returning:
+        assert {1, 3, 4} == set(result.scalars())
+    else:
+        assert 3 == result.rowcount
+    assert [
+        (1, "again new1", 5),
+        (2, "n1", None),
+        (3, "again new3", 5),
+        (4, "new4", 1),
+    ] == await everything(connection)
 
 
 @pytest.mark.parametrize("returning", [False, True])

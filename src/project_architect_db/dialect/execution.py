@@ -24,7 +24,7 @@ from project_architect_db.dialect.compiler import implicit_sequence_column
 from project_architect_db.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from sqlalchemy.types import TypeEngine
@@ -118,25 +118,23 @@ class DuckDBExecutionContext(DefaultExecutionContext):
             values = compiled.preparer._render_schema_translates(
                 values, self.execution_options.get("schema_translate_map", {})
             )
-        inside = placeholders(values)
-        first = len(names) - len(inside)
-        # Outside of VALUES, an upsert may set what each row says; and since DuckDB
-        # 2.0.1 it returns the rows that it updated before those it inserted.
-        one_by_one = (
-            self._refers_to_itself()
-            or (imv.includes_upsert_behaviors and imv.sort_by_parameter_order)
-            or min(inside, default=0) <= first
-            or not self._given.isdisjoint(names[:first])
+        inside = set(placeholders(values))
+        # Since DuckDB 2.0.1 an upsert returns the rows that it updated before those
+        # it inserted.
+        one_by_one = self._refers_to_itself() or (
+            imv.includes_upsert_behaviors and imv.sort_by_parameter_order
         )
-        if one_by_one:
-            first = 0
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             piece = rows[start : start + ROWS_PER_STATEMENT]
             yield RowsInsert(
                 statement,
                 values,
-                self.parameters[0][:first],
-                [self._column(piece, name) for name in names[first:]],
+                self.parameters[0],
+                {
+                    number: self._column(piece, name)
+                    for number, name in enumerate(names, start=1)
+                    if number in inside or name in self._given
+                },
                 len(piece),
                 one_by_one=one_by_one,
             )
@@ -144,10 +142,16 @@ class DuckDBExecutionContext(DefaultExecutionContext):
     def _column(self, rows: Sequence[Mapping[str, Any]], name: str) -> Column:
         processor = self.compiled._bind_processors.get(name)
         if processor is None:
-            return Column(lambda: [row[name] for row in rows], self._is_decimal(name))
-        return Column(
-            lambda: [processor(row[name]) for row in rows], self._is_decimal(name)
-        )
+            return self._typed(name, lambda: [row[name] for row in rows])
+        return self._typed(name, lambda: [processor(row[name]) for row in rows])
+
+    def _typed(self, name: str, values: Callable[[], list[Any]]) -> Column:
+        type_ = self.compiled.binds[name].type
+        column = self.compiled.compile_state.dml_table.c.get(name)
+        target = None
+        if column is not None and not type_._has_bind_expression:
+            target = self.identifier_preparer.format_column(column)
+        return Column(values, self._is_decimal(name), target)
 
     def _is_decimal(self, name: str) -> bool:
         type_ = self.compiled.binds[name].type
@@ -173,11 +177,13 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         values = plain_values(self.statement) if self.isinsert else None
         if values is None:
             return None
-        columns = [
-            Column(lambda i=i: [row[i] for row in rows], self._is_decimal(name))  # type: ignore[misc]
-            for i, name in enumerate(self.compiled.positiontup)
-        ]
-        return RowsInsert(self.statement, values, (), columns, len(rows))
+        inside, binds = set(placeholders(values)), self.compiled.binds
+        columns = {
+            number: self._typed(name, lambda i=number - 1: [row[i] for row in rows])  # type: ignore[misc]
+            for number, name in enumerate(self.compiled.positiontup, start=1)
+            if number in inside or not binds[name].unique
+        }
+        return RowsInsert(self.statement, values, rows[0], columns, len(rows))
 
     def create_default_cursor(self) -> DuckDBCursor:  # type: ignore[override]
         """

@@ -11,6 +11,7 @@ Everything here runs on the worker thread, one call after the other.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
@@ -225,18 +226,38 @@ class Transaction:
         return self._committed(Answer(description, rows, len(rows)))
 
     def _insert_rows(
-        self, duck: duckdb.DuckDBPyConnection, insert: Parsed, rows: RowsInsert
+        self, duck: duckdb.DuckDBPyConnection, last: Parsed, rows: RowsInsert
     ) -> Answer:
         table = rows.arrow_table()
-        if table is not None:
-            duck.register(ROWS, table)
-            duck.execute(insert.statement, rows.constants)
-            if duck.rowcount >= 0:
-                return Answer(None, [], duck.rowcount)
-            return Answer(duck.description, _fetch_all(duck), -1)
-        # Values of several kinds in one column: slower, but stored as they are.
-        (single,) = self.database.statements.parse(duck, rows.single)
-        return _execute_many(duck, single, rows.rows())
+        insert = self._combine(duck, rows) if table is not None and rows.mixed else last
+        if table is None or insert is None:  # slower, but stored as they are
+            (single,) = self.database.statements.parse(duck, rows.single)
+            return _execute_many(duck, single, rows.rows())
+        duck.register(ROWS, table)
+        duck.execute(insert.statement, rows.constants)
+        if duck.rowcount >= 0:
+            return Answer(None, [], duck.rowcount)
+        return Answer(duck.description, _fetch_all(duck), -1)
+
+    def _combine(
+        self, duck: duckdb.DuckDBPyConnection, rows: RowsInsert
+    ) -> Parsed | None:
+        """
+        The INSERT of rows with several kinds of values in a column.
+
+        Each kind is cast to the type of the column, as DuckDB does with a single
+        value; `None` where the kind itself is stored, or the type is not known.
+        """
+        query = rows.types_query()
+        if query is None:
+            return None
+        duck.execute(query)
+        types = [str(column[1]) for column in duck.description]
+        if any(re.search("UNION|VARIANT", type_) for type_ in types):
+            return None
+        sql = rows.from_table(dict(zip(rows.mixed, types, strict=True)))
+        (parsed,) = self.database.statements.parse(duck, sql)
+        return parsed
 
     def fetch(self, size: int) -> list[tuple[Any, ...]]:
         """
