@@ -20,7 +20,7 @@ Every error this library raises.
     │   ├── TransactionAbortedError   an earlier error already ended it
     │   ├── NestedTransactionError    a transaction inside a transaction
     │   ├── SessionInUseError         two tasks share one session
-    │   ├── OpenStreamError           a stream is still being read
+    │   ├── StreamEndedError          its transaction ended before the stream
     │   ├── UnsupportedOperationError savepoints and the like
     │   ├── WriteTimeoutError         another writer did not finish in time
     │   └── RetryableError            run the whole transaction again
@@ -240,9 +240,9 @@ class SessionInUseError(TransactionError):
     """
 
 
-class OpenStreamError(TransactionError):
+class StreamEndedError(TransactionError):
     """
-    A stream is still being read on this connection.
+    The rest of a stream is gone, because its transaction has ended.
     """
 
 

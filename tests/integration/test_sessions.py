@@ -16,7 +16,16 @@ from sqlalchemy import ForeignKey, event, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    aliased,
+    joinedload,
+    mapped_column,
+    relationship,
+    subqueryload,
+)
 from sqlalchemy.util.concurrency import await_
 
 from project_architect_db import (
@@ -37,6 +46,7 @@ from project_architect_db import (
     WriteTimeoutError,
 )
 from project_architect_db.engine.off_loop import HEAVY, collector, run_off_loop
+from project_architect_db.engine.session import OBJECTS_AT_A_TIME
 
 
 class Model(DeclarativeBase):
@@ -513,6 +523,64 @@ async def test_a_stream_passes_rows_while_it_is_read(engine):
         assert [row.i async for row in rows] == list(range(5000))
         scalars = await session.stream_scalars(text("SELECT 1"))
         assert await scalars.all() == [1]
+
+
+@pytest.fixture
+async def loaded(engine):
+    """
+    3,000 notes with a tag each; and how many notes have been built since.
+    """
+    async with engine.transaction() as session:
+        session.add_all(Note(tags=[Tag()]) for _ in range(3000))
+    built = []
+
+    def count(note, _):
+        built.append(1)
+
+    event.listen(Note, "load", count)
+    yield built
+    event.remove(Note, "load", count)
+
+
+async def test_objects_of_a_stream_are_built_in_batches_with_their_children(
+    engine, loaded
+):
+    async with engine.session() as session:
+        notes = await session.stream_scalars(select(Note))
+        note = await anext(notes)
+        assert len(note.tags) == 1
+        assert len(loaded) == OBJECTS_AT_A_TIME
+        assert 2999 == len([note async for note in notes if len(note.tags) == 1])
+    assert len(loaded) == 3000
+
+
+@pytest.mark.parametrize("where", ["statement", "call"])
+async def test_the_batches_of_a_stream_may_have_any_size(engine, loaded, where):
+    batches = {"yield_per": 7}
+    statement = select(Note)
+    if where == "statement":
+        statement = statement.execution_options(**batches)
+    options = batches if where == "call" else {}
+    async with engine.session() as session:
+        result = await session.stream(statement, execution_options=options)
+        await result.fetchone()
+        assert len(loaded) == 7
+
+
+@pytest.mark.parametrize("load", [joinedload, subqueryload])
+async def test_what_needs_all_rows_at_once_gets_them(engine, loaded, load):
+    async with engine.session() as session:
+        notes = await session.stream_scalars(select(Note).options(load(Note.tags)))
+        if load is joinedload:
+            notes = notes.unique()
+        assert {len(note.tags) async for note in notes} == {1}
+    assert len(loaded) == 3000
+
+
+async def test_a_stream_of_nonsense_is_refused(engine):
+    async with engine.session() as session:
+        with pytest.raises(InvalidRequestError, match="know how to join"):
+            await session.stream(select(Note).join(aliased(Note)))
 
 
 # --- relationships --------------------------------------------------------------

@@ -13,6 +13,7 @@ from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.util.concurrency import await_
 
 from project_architect_db.dialect.columnar import RowsInsert
+from project_architect_db.dialect.stream import Stream
 from project_architect_db.dialect.transaction import Request
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class DuckDBCursor:
         self._rows: list[tuple[Any, ...]] = []
         self._next = 0
         self._done = False
+        self._stream: Stream | None = None
 
     def execute(
         self, operation: str, parameters: Sequence[Any] | RowsInsert = ()
@@ -83,7 +85,7 @@ class DuckDBCursor:
         request = request._replace(
             tables=self.tables,
             timeout=self.timeout,
-            stream=self if self.server_side else None,
+            stream=self._stream,
         )
         values = request.rows or request.many or request.parameters
         started = time.perf_counter()
@@ -155,6 +157,11 @@ class DuckDBStreamCursor(DuckDBCursor):
     """
 
     server_side = True
+    _stream: Stream
+
+    def __init__(self, driver: DriverConnection) -> None:
+        super().__init__(driver)
+        self._stream = Stream()
 
     def fetchmany(self, size: int | None = None) -> list[tuple[Any, ...]]:
         """
@@ -167,7 +174,7 @@ class DuckDBStreamCursor(DuckDBCursor):
         size = size or self.arraysize
         self._driver.waited = 0.0
         with self._telling_errors(None, time.perf_counter()):
-            rows = await_(self._driver.fetch(self, size, self.timeout))
+            rows = await_(self._driver.fetch(self._stream, size, self.timeout))
         self._done = len(rows) < size
         return rows
 
@@ -184,8 +191,7 @@ class DuckDBStreamCursor(DuckDBCursor):
         """
         Drop what is left of the stream, so that the connection is free again.
         """
-        self._done = True
-        self._driver.end_stream(self)
+        self._done = self._stream.ended = True
 
 
 class AsyncDuckDBConnection(AdaptedConnection):

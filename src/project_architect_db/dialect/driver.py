@@ -26,16 +26,18 @@ from project_architect_db.dialect.worker import Worker, join_all
 from project_architect_db.dialect.write_gate import caller
 from project_architect_db.errors import (
     ClosedError,
-    OpenStreamError,
     QueryTimeoutError,
     SessionInUseError,
     StaleSnapshotError,
+    StreamEndedError,
+    UnsupportedOperationError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from project_architect_db.dialect.database import Database
+    from project_architect_db.dialect.stream import Stream
     from project_architect_db.dialect.transaction import Answer
     from project_architect_db.dialect.write_gate import Lease
 
@@ -115,7 +117,7 @@ class DriverConnection:
         self._transaction = Transaction(database)
         self._worker = Worker("duckdb-connection")
         self._user: object | None = None
-        self._stream: object | None = None
+        self._streams: list[Stream] = []
         self._lease: Lease | None = None
         self._lease_is_sent = True
         _connections.add(self)
@@ -163,11 +165,9 @@ class DriverConnection:
             WriteTimeoutError: It writes, and another transaction did not finish.
             QueryTimeoutError: It ran for too long.
             SessionInUseError: Another task uses this connection right now.
-            OpenStreamError: A stream is still being read.
             duckdb.Error: DuckDB refused it.
         """
         with self._use() as user:
-            self._require_no_stream()
             self.waited = 0.0
             run = functools.partial(self._transaction.run, request)
             try:
@@ -175,35 +175,35 @@ class DriverConnection:
             except GateNeededError:
                 await self._take_gate(user)
                 answer = await self._call(user, run, request)
-            if request.stream is not None and answer.description is not None:
-                self._stream = request.stream
+            if request.stream is not None:
+                self._streams = [s for s in self._streams if not s.ended]
+                self._streams.append(request.stream)
             return answer
 
     async def fetch(
-        self, stream: object, size: int, timeout: float | None
+        self, stream: Stream, size: int, timeout: float | None
     ) -> list[tuple[Any, ...]]:
         """
         The next rows of a stream, at most `size`; fewer mean that it has ended.
+
+        Raises:
+            StreamEndedError: Its transaction has ended.
         """
-        if self._stream is not stream:
-            raise OpenStreamError(
+        if stream.ended:
+            raise StreamEndedError(
                 "the rest of this stream is gone: its transaction has ended"
             )
         request = Request("-- the rest of a stream", timeout=timeout)
         with self._use() as user:
             rows: list[tuple[Any, ...]] = await self._call(
-                user, functools.partial(self._transaction.fetch, size), request
+                user, functools.partial(self._transaction.fetch, stream, size), request
             )
-            if len(rows) < size:
-                self._stream = None
             return rows
 
-    def end_stream(self, stream: object) -> None:
-        """
-        Drop what is left of a stream.
-        """
-        if self._stream is stream:
-            self._stream = None
+    def _end_streams(self) -> None:
+        for stream in self._streams:
+            stream.ended = True
+        self._streams = []
 
     async def _call(
         self, user: object, function: Callable[[], Any], request: Request
@@ -229,9 +229,10 @@ class DriverConnection:
         except GeneratorExit:
             self.terminate()  # its event loop has died; nobody waits for the rest
             raise
-        except Exception:
+        except Exception as error:
             self._require(user)
-            self._stream = None
+            if not isinstance(error, GateNeededError | UnsupportedOperationError):
+                self._end_streams()
             raise
         else:
             self._require(user)
@@ -245,7 +246,7 @@ class DriverConnection:
         End the transaction of a statement that was cancelled or ran out of time.
         """
         if self._user is user:
-            self._stream = None
+            self._end_streams()
             await self._end(functools.partial(self._transaction.stop, error, request))
 
     async def _end(self, function: Callable[[], object]) -> None:
@@ -326,7 +327,8 @@ class DriverConnection:
                 `Deferral` of this task takes it; or after one that failed.
         """
         with self._use():
-            self._stream = self.opened_at = None
+            self.opened_at = None
+            self._end_streams()
             self._end_lease()
             cancellation = await self._worker.call_to_the_end(self._transaction.commit)
         if cancellation is not None:
@@ -339,7 +341,8 @@ class DriverConnection:
         """
         Queue a ROLLBACK behind whatever still runs, and do not wait for it.
         """
-        self._stream = self.opened_at = None
+        self.opened_at = None
+        self._end_streams()
         if self._lease or self._user or self._transaction.has_state:
             self._end_lease()
             with contextlib.suppress(ClosedError):  # then it was rolled back before
@@ -419,12 +422,4 @@ class DriverConnection:
             raise SessionInUseError(
                 "another task ended the transaction of this session while its "
                 "statement ran; give each task a session of its own"
-            )
-
-    def _require_no_stream(self) -> None:
-        if self._stream is not None:
-            raise OpenStreamError(
-                "a stream is still being read on this session, and DuckDB would "
-                "drop the rest of it; read it to its end, close it, or use another "
-                "session for this statement"
             )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from project_architect_db.dialect.columnar import RowsInsert
     from project_architect_db.dialect.database import Database
     from project_architect_db.dialect.statements import Parsed
+    from project_architect_db.dialect.stream import Stream
     from project_architect_db.dialect.write_gate import Lease
 
 VALUES_PER_FETCH = 8_000
@@ -51,7 +52,7 @@ class Request(NamedTuple):
         many: Runs it once for each of these instead.
         rows: The rows of an INSERT, by column.
         tables: The tables it writes; `None` when only its text can tell.
-        stream: Who will fetch the rows; `None` to fetch all of them at once.
+        stream: Through which to fetch the rows; `None` to fetch all of them at once.
         timeout: Seconds after which to stop it.
     """
 
@@ -60,7 +61,7 @@ class Request(NamedTuple):
     many: Sequence[Sequence[Any]] | None = None
     rows: RowsInsert | None = None
     tables: frozenset[str] | None = None
-    stream: object | None = None
+    stream: Stream | None = None
     timeout: float | None = None
 
 
@@ -102,7 +103,8 @@ class Transaction:
         self.failure: BaseException | None = None
         self.duck: duckdb.DuckDBPyConnection | None = None
         self._written: set[str] | None = set()
-        self._streaming = False
+        self._live: Stream | None = None  # the one DuckDB has the rows of
+        self._streams: list[Stream] = []
 
     @property
     def has_state(self) -> bool:
@@ -151,7 +153,7 @@ class Transaction:
             raise  # it never reached the database
         except Exception as error:
             if self.lease is None and is_read_only_refusal(error):
-                self._roll_back()
+                self._send_rollback()
                 self.snapshot = snapshot  # it has read nothing
                 self._written = None
                 raise GateNeededError from error
@@ -205,7 +207,7 @@ class Transaction:
         self, duck: duckdb.DuckDBPyConnection, statements: Sequence[Parsed],
         request: Request,
     ) -> Answer:  # fmt: skip
-        self._drop_stream(duck)
+        self._set_live_aside(duck)
         for parsed in statements[:-1]:
             duck.execute(parsed.statement)
             duck.fetchall()
@@ -220,7 +222,8 @@ class Transaction:
             return self._committed(Answer(None, [], rowcount))
         description = duck.description
         if request.stream is not None and not (self.autocommit and self.lease):
-            self._streaming = True
+            self._live = request.stream
+            self._streams.append(request.stream)
             return Answer(description, [], -1)
         rows = _fetch_all(duck)
         return self._committed(Answer(description, rows, len(rows)))
@@ -259,25 +262,39 @@ class Transaction:
         (parsed,) = self.database.statements.parse(duck, sql)
         return parsed
 
-    def fetch(self, size: int) -> list[tuple[Any, ...]]:
+    def fetch(self, stream: Stream, size: int) -> list[tuple[Any, ...]]:
         """
         The next rows of a stream.
         """
+        if stream is not self._live:
+            return stream.fetch(size)
         try:
             rows = self._connection().fetchmany(size)
         except Exception as error:
             self.fail(error)
             raise
-        self._streaming = len(rows) == size
+        if len(rows) < size:
+            self._live = None
         return rows
 
-    def _drop_stream(self, duck: duckdb.DuckDBPyConnection) -> None:
+    def _set_live_aside(self, duck: duckdb.DuckDBPyConnection) -> None:
         """
-        Stop what still fills a stream: the next statement would wait for its end.
+        Save the rows of a stream from the statement that comes next.
         """
-        if self._streaming:
-            self._streaming = False
-            duck.interrupt()
+        for stream in self._streams:
+            if stream.ended:
+                stream.close()
+        self._streams = [stream for stream in self._streams if not stream.ended]
+        live, self._live = self._live, None
+        if live is not None and not live.ended:
+            live.set_aside(duck)
+        elif live is not None:
+            duck.interrupt()  # the next statement would wait for its end
+
+    def _end_streams(self, duck: duckdb.DuckDBPyConnection) -> None:
+        for stream in self._streams:
+            stream.ended = True
+        self._set_live_aside(duck)
 
     # --- beginning and end ------------------------------------------------------
 
@@ -286,7 +303,9 @@ class Transaction:
         Be the writer from here on; what was read so far is still the latest.
         """
         self.lease = lease
-        self._roll_back()
+        if self.duck is not None:
+            self._set_live_aside(self.duck)
+        self._send_rollback()
 
     def commit(self) -> None:
         """
@@ -303,7 +322,7 @@ class Transaction:
                 raise TransactionAbortedError(self.failure) from self.failure
             if self.begun:
                 duck = self._connection()
-                self._drop_stream(duck)
+                self._end_streams(duck)
                 self._control(duck, "COMMIT")
                 self.begun = False
                 if self.lease is not None and self._written != set():
@@ -364,10 +383,12 @@ class Transaction:
         self.database.commits.append(None if written is None else frozenset(written))
 
     def _roll_back(self) -> None:
-        if self.duck is None:
-            return
-        self._drop_stream(self.duck)
-        while self.begun:
+        if self.duck is not None:
+            self._end_streams(self.duck)
+        self._send_rollback()
+
+    def _send_rollback(self) -> None:
+        while self.duck is not None and self.begun:
             try:
                 self._control(self.duck, "ROLLBACK")
             except duckdb.InterruptException:

@@ -26,11 +26,15 @@ from project_architect_db.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
     from types import TracebackType
 
 FLUSHING = ("commit", "execute", "scalar", "scalars", "stream", "stream_scalars")
 """Methods that flush pending changes first."""
+
+STREAMING = ("stream", "stream_scalars")
+OBJECTS_AT_A_TIME = 500
+"""How many objects of a stream are built at a time, some milliseconds of work."""
 
 OTHERS = ("close", "connection", "delete", "flush", "get", "get_one", "merge",
           "refresh", "rollback", "run_sync")  # fmt: skip
@@ -288,9 +292,32 @@ def _wrapped(name: str) -> Callable[..., Any]:
                     session.execute, *args, execution_options=options, **kwargs
                 )
                 return await run_off_loop(execute)
+            if name in STREAMING:
+                return await _stream(functools.partial(method, self), *args, **kwargs)
             return await method(self, *args, **kwargs)
 
     return call
+
+
+async def _stream(
+    method: Callable[..., Any], statement: Any, params: Any = None, *,
+    execution_options: Mapping[str, Any] | None = None, **others: Any,
+) -> Any:  # fmt: skip
+    """
+    Stream objects in batches; SQLAlchemy builds all of them before the first, else.
+
+    Two of its strategies need all rows at once: `joinedload` of collections and
+    `subqueryload`.
+    """
+    options = dict(execution_options or {})
+    if "yield_per" not in {**statement.get_execution_options(), **options}:
+        batches = {**options, "yield_per": OBJECTS_AT_A_TIME}
+        try:
+            return await method(statement, params, execution_options=batches, **others)
+        except sa_exc.InvalidRequestError as error:
+            if "yield_per" not in str(error):
+                raise
+    return await method(statement, params, execution_options=options, **others)
 
 
 def _has_many_rows(_: Any, params: Any = None, **__: Any) -> bool:
