@@ -104,7 +104,7 @@ async def test_an_unread_stream_in_autocommit_ends_at_once(engine):
 
 # --- other statements meanwhile -------------------------------------------------
 
-ROWS = 30_000
+ROWS = 20_000
 NUMBERS = text(f"SELECT range AS n, repeat('x', 500) FROM range({ROWS})")
 """More than is set aside in memory."""
 
@@ -136,10 +136,11 @@ async def refuse_a_savepoint(session, number):
 async def test_other_statements_may_run_while_a_stream_is_read(engine, work, road):
     async with getattr(engine, road)() as session:
         numbers = []
-        async for row in await session.stream(NUMBERS):
-            numbers.append(row.n)
-            if row.n % 10_000 == 5:
-                await work(session, row.n)
+        result = await session.stream(NUMBERS)
+        async for rows in result.partitions(1000):
+            numbers += [row.n for row in rows]
+            if len(numbers) in (1000, 2000, ROWS):
+                await work(session, len(numbers) // 1000)
         if road == "session":
             await session.commit()
 
@@ -177,7 +178,7 @@ async def test_what_was_set_aside_is_deleted(engine):
 
 
 async def test_an_error_in_the_rest_of_a_stream_meets_who_made_it_come(engine):
-    sql = "SELECT if(i < 9_999_999, '1', 'x' || i)::INT FROM range(10_000_000) t(i)"
+    sql = "SELECT if(i < 2_999_999, '1', 'x' || i)::INT FROM range(3_000_000) t(i)"
     async with engine.session() as session:
         result = await session.stream(text(sql))
         with pytest.raises(InvalidValueError):

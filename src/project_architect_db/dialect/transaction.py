@@ -207,7 +207,7 @@ class Transaction:
         self, duck: duckdb.DuckDBPyConnection, statements: Sequence[Parsed],
         request: Request,
     ) -> Answer:  # fmt: skip
-        self._set_live_aside(duck)
+        self._set_live_aside()
         for parsed in statements[:-1]:
             duck.execute(parsed.statement)
             duck.fetchall()
@@ -277,7 +277,7 @@ class Transaction:
             self._live = None
         return rows
 
-    def _set_live_aside(self, duck: duckdb.DuckDBPyConnection) -> None:
+    def _set_live_aside(self) -> None:
         """
         Save the rows of a stream from the statement that comes next.
         """
@@ -287,14 +287,14 @@ class Transaction:
         self._streams = [stream for stream in self._streams if not stream.ended]
         live, self._live = self._live, None
         if live is not None and not live.ended:
-            live.set_aside(duck)
+            live.set_aside(self._connection())
         elif live is not None:
-            duck.interrupt()  # the next statement would wait for its end
+            self._connection().interrupt()  # the next statement would wait for its end
 
-    def _end_streams(self, duck: duckdb.DuckDBPyConnection) -> None:
+    def _end_streams(self) -> None:
         for stream in self._streams:
             stream.ended = True
-        self._set_live_aside(duck)
+        self._set_live_aside()
 
     # --- beginning and end ------------------------------------------------------
 
@@ -303,8 +303,7 @@ class Transaction:
         Be the writer from here on; what was read so far is still the latest.
         """
         self.lease = lease
-        if self.duck is not None:
-            self._set_live_aside(self.duck)
+        self._set_live_aside()
         self._send_rollback()
 
     def commit(self) -> None:
@@ -322,7 +321,7 @@ class Transaction:
                 raise TransactionAbortedError(self.failure) from self.failure
             if self.begun:
                 duck = self._connection()
-                self._end_streams(duck)
+                self._end_streams()
                 self._control(duck, "COMMIT")
                 self.begun = False
                 if self.lease is not None and self._written != set():
@@ -383,8 +382,7 @@ class Transaction:
         self.database.commits.append(None if written is None else frozenset(written))
 
     def _roll_back(self) -> None:
-        if self.duck is not None:
-            self._end_streams(self.duck)
+        self._end_streams()
         self._send_rollback()
 
     def _send_rollback(self) -> None:
