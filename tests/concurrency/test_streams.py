@@ -177,23 +177,26 @@ async def test_what_was_set_aside_is_deleted(engine):
     await assert_at_rest(engine)
 
 
-async def test_an_error_in_the_rest_of_a_stream_meets_who_made_it_come(engine):
+@pytest.mark.parametrize("work", [read, write])
+async def test_an_error_in_the_rest_of_a_stream_meets_who_made_it_come(engine, work):
     sql = "SELECT if(i < 2_999_999, '1', 'x' || i)::INT FROM range(3_000_000) t(i)"
     async with engine.session() as session:
         result = await session.stream(text(sql))
         with pytest.raises(InvalidValueError):
-            await read(session, 0)
+            await work(session, 0)
         with pytest.raises(StreamEndedError):
             await result.fetchmany(5_000)
         await read(session, 0)
     await assert_at_rest(engine)
 
 
-async def test_setting_a_stream_aside_can_be_stopped(engine):
+@pytest.mark.parametrize("work", [read, write])
+async def test_setting_a_stream_aside_can_be_stopped(engine, work):
     async with engine.session() as session:
         await session.stream(text(ENDLESS_STREAM))
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await read(session, 0)
+                await work(session, 0)
+        await session.rollback()
         await read(session, 0)
     await assert_at_rest(engine)

@@ -410,6 +410,8 @@ def test_an_interrupt_ends_it_with_exit_code_130(environment, tree, tmp_path):
     process = subprocess.Popen(
         (COMMAND, "quickstart", str(tree), "-d", "app.duckdb"), cwd=tmp_path,
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A shell that put the tests in the background has them ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )  # fmt: skip
     while not (tmp_path / "reached").exists():
         assert process.poll() is None

@@ -179,6 +179,7 @@ class Transaction:
             parsed.surely_reads if self.autocommit else parsed.reads
             for parsed in statements
         ):
+            self._set_live_aside()  # here, where it can be interrupted
             raise GateNeededError
 
     def _begin(self, duck: duckdb.DuckDBPyConnection) -> None:
@@ -303,7 +304,6 @@ class Transaction:
         Be the writer from here on; what was read so far is still the latest.
         """
         self.lease = lease
-        self._set_live_aside()
         self._send_rollback()
 
     def commit(self) -> None:
