@@ -80,7 +80,16 @@ def _in_a_process(name: str, *, reduced: bool) -> list[Mark]:
 
 def _show(marks: list[Mark]) -> None:
     table = Table(title="Marks")
-    for name in ("what", "ours", "yardstick", "value", "limit", "met", "peak memory"):
+    for name in (
+        "what",
+        "ours",
+        "yardstick",
+        "value",
+        "limit",
+        "met",
+        "SQLAlchemy alone",
+        "peak memory",
+    ):
         table.add_column(name, justify="left" if name == "what" else "right")
     for mark in marks:
         table.add_row(
@@ -90,6 +99,7 @@ def _show(marks: list[Mark]) -> None:
             f"{mark.value:.2f} {mark.unit}",
             f"{mark.limit:g} {mark.unit}",
             "yes" if mark.met else "no",
+            "" if mark.floor is None else f"{mark.floor:.2f} {mark.unit}",
             f"{mark.peak_mib:.0f} MiB",
         )
     Console(width=140 if not sys.stdout.isatty() else None).print(table)

@@ -27,11 +27,15 @@ from benchmarks.measure import (
 )
 from benchmarks.models import CREATE, INSERT, SELECT, Base, Item, values
 from project_architect_db import DatabaseEngine
+from project_architect_db.dialect.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from project_architect_db.dialect.worker import Call
+
+    Step = Callable[[int], Awaitable[object]]
     Measure = Callable[["Path", float], Awaitable[list[Mark]]]
 
 ROWS = 10_000
@@ -69,29 +73,66 @@ async def acquisition(folder: Path, share: float) -> list[Mark]:
     ]
 
 
+class _InPlace(Worker):
+    """
+    A worker without a thread: DuckDB is called on the event loop's own.
+    """
+
+    async def call(self, function: Callable[[], Any], **_: Any) -> Any:
+        return function()
+
+    async def call_to_the_end(self, function: Callable[[], object]) -> None:
+        function()
+
+    def _put(self, call: Call[Any]) -> None:
+        call.run()
+
+
+def _sqlalchemy_alone(function: Step) -> Step:
+    """
+    The same step without threads: no layer over SQLAlchemy can take less time.
+    """
+    names = "call", "call_to_the_end", "_put"
+    theirs = {name: getattr(Worker, name) for name in names}
+
+    async def step(number: int) -> None:
+        for name in names:
+            setattr(Worker, name, getattr(_InPlace, name))
+        try:
+            await function(number)
+        finally:
+            for name in names:
+                setattr(Worker, name, theirs[name])
+
+    return step
+
+
 async def point_select(folder: Path, share: float) -> list[Mark]:
     """
     One row by its key, an ORM object out, in an open session.
     """
     rounds = int(1000 * share) + 100
+    rows = 2 * (rounds + 20)
     raw = _raw(":memory:")
     async with DatabaseEngine(":memory:", metadata=Base.metadata) as engine:
         await engine.create_all()
         async with engine.transaction() as session:
-            await session.execute(insert(Item), [values(i) for i in range(rounds * 2)])
-        for i in range(rounds * 2):
+            await session.execute(insert(Item), [values(i) for i in range(rows)])
+        for i in range(rows):
             raw.execute(INSERT, _parameters(i))
         async with engine.session() as session:
             raw.begin()
-            times = await side_by_side(
+            ours, alone, yardstick = await side_by_side(
                 lambda i: session.get(Item, i + 1),
+                _sqlalchemy_alone(lambda i: session.get(Item, rows - i - 1)),
                 lambda i: raw.execute(SELECT, [i + 1]).fetchall(),
                 rounds=rounds,
             )
     raw.close()
+    name = "one row by key, ORM object out"
     return [
-        ratio("one row by key, ORM object out", times, 1.3, "raw"),
-        Mark("one row by key, ORM object out", times[0], 1.0, "ms"),
+        ratio(name, ours, yardstick, 1.3, "raw", alone=alone),
+        Mark(name, ours, 1.0, "ms"),
     ]
 
 
@@ -104,18 +145,20 @@ async def insert_flush(folder: Path, share: float) -> list[Mark]:
         await engine.create_all()
         async with engine.transaction() as session:
 
-            async def ours(number: int) -> None:
+            async def flush(number: int) -> None:
                 session.add(Item(**values(number)))
                 await session.flush()
 
             raw.begin()
-            times = await side_by_side(
-                ours,
+            ours, alone, yardstick = await side_by_side(
+                flush,
+                _sqlalchemy_alone(flush),
                 lambda i: raw.execute(INSERT, _parameters(i)).fetchall(),
                 rounds=int(1000 * share) + 100,
             )
     raw.close()
-    return [ratio("INSERT + flush, in memory", times, 1.3, "raw")]
+    name = "INSERT + flush, in memory"
+    return [ratio(name, ours, yardstick, 1.3, "raw", alone=alone)]
 
 
 async def insert_commit(folder: Path, share: float) -> list[Mark]:
@@ -126,7 +169,7 @@ async def insert_commit(folder: Path, share: float) -> list[Mark]:
     async with DatabaseEngine(folder / "i.duckdb", metadata=Base.metadata) as engine:
         await engine.create_all()
 
-        async def ours(number: int) -> None:
+        async def commit(number: int) -> None:
             async with engine.transaction() as session:
                 session.add(Item(**values(number)))
 
@@ -135,9 +178,12 @@ async def insert_commit(folder: Path, share: float) -> list[Mark]:
             raw.execute(INSERT, _parameters(number)).fetchall()
             raw.commit()
 
-        times = await side_by_side(ours, theirs, rounds=int(500 * share) + 50)
+        ours, alone, yardstick = await side_by_side(
+            commit, _sqlalchemy_alone(commit), theirs, rounds=int(500 * share) + 50
+        )
     raw.close()
-    return [ratio("INSERT + commit, on a file", times, 1.35, "raw")]
+    name = "INSERT + commit, on a file"
+    return [ratio(name, ours, yardstick, 1.35, "raw", alone=alone)]
 
 
 async def add_all(folder: Path, share: float) -> list[Mark]:
@@ -169,9 +215,9 @@ async def add_all(folder: Path, share: float) -> list[Mark]:
                 sync.commit()
             theirs.append(milliseconds(started))
     sqlite.dispose()
-    times = median(ours[1:]), median(theirs[1:])
+    name = "add_all + commit of 10,000 objects"
     return [
-        ratio("add_all + commit of 10,000 objects", times, 0.9, "SQLite in memory"),
+        ratio(name, median(ours[1:]), median(theirs[1:]), 0.9, "SQLite in memory"),
         Mark("… longest stall of the loop", median(stalls[1:]), 50, "ms"),
     ]
 
@@ -295,8 +341,8 @@ async def reads_beside_a_writer(folder: Path, share: float) -> list[Mark]:
         beside = await p99()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    return [ratio("p99 of reads by 64 tasks beside a writer", (beside, alone), 3,
-                  "without the writer")]  # fmt: skip
+    name = "p99 of reads by 64 tasks beside a writer"
+    return [ratio(name, beside, alone, 3, "without the writer")]
 
 
 MEASURES: dict[str, Measure] = {

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import resource
 import sys
 import time
@@ -15,7 +16,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Callable
 
 
 @dataclass
@@ -31,6 +32,8 @@ class Mark:
         ours: Our time in milliseconds, where a ratio is compared.
         yardstick: The yardstick's time in milliseconds.
         beside: What the yardstick is.
+        floor: The ratio of SQLAlchemy alone, without a thread or a gate.
+        peak_mib: The largest memory of the process that measured it.
     """
 
     name: str
@@ -40,6 +43,7 @@ class Mark:
     ours: float | None = None
     yardstick: float | None = None
     beside: str = ""
+    floor: float | None = None
     peak_mib: float = 0.0
 
     @property
@@ -80,30 +84,33 @@ def peak_mib() -> float:
 
 
 async def side_by_side(
-    ours: Callable[[int], Awaitable[object]], raw: Callable[[int], object], *,
-    rounds: int, warm_up: int = 20,
-) -> tuple[float, float]:  # fmt: skip
+    *things: Callable[[int], object], rounds: int, warm_up: int = 20
+) -> list[float]:
     """
-    Medians in milliseconds of two things done in turn, so that drift hits both.
+    Medians in milliseconds of things done in turn, so that drift hits all of them.
     """
-    mine: list[float] = []
-    theirs: list[float] = []
+    times: list[list[float]] = [[] for _ in things]
     for number in range(warm_up + rounds):
-        started = time.perf_counter()
-        await ours(number)
-        mine.append(milliseconds(started))
-        started = time.perf_counter()
-        raw(number)
-        theirs.append(milliseconds(started))
-    return median(mine[warm_up:]), median(theirs[warm_up:])
+        for thing, taken in zip(things, times, strict=True):
+            started = time.perf_counter()
+            result = thing(number)
+            if inspect.isawaitable(result):
+                await result
+            taken.append(milliseconds(started))
+    return [median(taken[warm_up:]) for taken in times]
 
 
-def ratio(name: str, times: tuple[float, float], limit: float, beside: str) -> Mark:
+def ratio(
+    name: str, ours: float, yardstick: float, limit: float, beside: str, *,
+    alone: float | None = None,
+) -> Mark:  # fmt: skip
     """
     A mark that compares two times.
     """
-    ours, yardstick = times
-    return Mark(name, ours / yardstick, limit, "×", ours, yardstick, beside)
+    floor = None if alone is None else alone / yardstick
+    return Mark(
+        name, ours / yardstick, limit, "×", ours, yardstick, beside, floor=floor
+    )
 
 
 class Stalls:
