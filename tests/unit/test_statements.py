@@ -69,20 +69,20 @@ MAY_WRITE = (True, False, True, False)
     ],
 )  # fmt: skip
 def test_a_statement_is_known_by_its_kind(duck, cache, sql, expected):
-    (parsed,) = cache.parse(duck, sql)
+    (parsed,) = cache.parse(duck, sql).statements
 
     assert expected == facts(parsed)
 
 
 def test_several_statements_are_told_apart(duck, cache):
-    parsed = cache.parse(duck, "SELECT ';'; DELETE FROM t; -- ; \nCOMMIT;")
+    parsed = cache.parse(duck, "SELECT ';'; DELETE FROM t; -- ; \nCOMMIT;").statements
 
     assert [True, False, False] == [p.reads for p in parsed]
     assert [False, False, True] == [p.controls for p in parsed]
 
 
 def test_nothing_is_no_statement(duck, cache):
-    assert () == cache.parse(duck, "-- nothing\n;")
+    assert () == cache.parse(duck, "-- nothing\n;").statements
 
 
 def test_a_statement_is_parsed_once(duck, cache):
@@ -90,7 +90,7 @@ def test_a_statement_is_parsed_once(duck, cache):
 
 
 def test_a_statement_serves_other_connections_too(duck, cache):
-    (parsed,) = cache.parse(duck, "SELECT $1 + 1")
+    (parsed,) = cache.parse(duck, "SELECT $1 + 1").statements
     with duck.cursor() as other:
         assert (6,) == other.execute(parsed.statement, [5]).fetchone()
         assert (7,) == other.execute(parsed.statement, [6]).fetchone()

@@ -5,7 +5,6 @@ The shapes of a DBAPI that SQLAlchemy expects, over the asynchronous driver.
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -70,39 +69,36 @@ class DuckDBCursor:
         Run a statement, and fetch its rows unless it is a stream.
         """
         if isinstance(parameters, RowsInsert):
-            self._send(Request(operation, rows=parameters))
+            self._send(operation, rows=parameters)
         else:
-            self._send(Request(operation, parameters))
+            self._send(operation, parameters)
 
     def executemany(self, operation: str, parameters: Sequence[Sequence[Any]]) -> None:
         """
         Run a statement once for each set of parameters.
         """
-        self._send(Request(operation, many=parameters))
+        self._send(operation, many=parameters)
 
-    def _send(self, request: Request) -> None:
-        self.statement = request.sql
-        request = request._replace(
-            tables=self.tables,
-            timeout=self.timeout,
-            stream=self._stream,
+    def _send(
+        self, operation: str, parameters: Sequence[Any] = (), *,
+        many: Sequence[Sequence[Any]] | None = None, rows: RowsInsert | None = None,
+    ) -> None:  # fmt: skip
+        self.statement = operation
+        request = Request(
+            operation, parameters, many, rows, self.tables, self._stream, self.timeout
         )
-        values = request.rows or request.many or request.parameters
+        values = rows or many or parameters
         started = time.perf_counter()
-        with self._telling_errors(values, started):
-            answer: Answer = await_(self._driver.execute(request))
-        self.description, self._rows, self.rowcount = answer
-        self._next = 0
-        rows = self.rowcount if self.description is None else len(self._rows)
-        self._tell(values, started, rows=None if self.server_side or rows < 0 else rows)
-
-    @contextmanager
-    def _telling_errors(self, values: Any, started: float) -> Iterator[None]:
         try:
-            yield
+            answer: Answer = await_(self._driver.execute(request))
         except BaseException as error:
             self._tell(values, started, error=error)
             raise
+        self.description, self._rows, self.rowcount = answer
+        self._next = 0
+        count = self.rowcount if self.description is None else len(self._rows)
+        known = not self.server_side and count >= 0
+        self._tell(values, started, rows=count if known else None)
 
     def _tell(self, values: Any, started: float, **outcome: Any) -> None:
         if self._driver.observer is not None:
@@ -173,8 +169,12 @@ class DuckDBStreamCursor(DuckDBCursor):
             return super().fetchmany(size)
         size = size or self.arraysize
         self._driver.waited = 0.0
-        with self._telling_errors(None, time.perf_counter()):
+        started = time.perf_counter()
+        try:
             rows = await_(self._driver.fetch(self._stream, size, self.timeout))
+        except BaseException as error:
+            self._tell(None, started, error=error)
+            raise
         self._done = len(rows) < size
         return rows
 

@@ -14,7 +14,7 @@ import contextlib
 import functools
 import time
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from weakref import WeakSet
 
 from project_architect_db.dialect.transaction import (
@@ -34,7 +34,7 @@ from project_architect_db.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from project_architect_db.dialect.database import Database
     from project_architect_db.dialect.stream import Stream
@@ -76,6 +76,30 @@ class Deferral:
 
 deferral: ContextVar[Deferral | None] = ContextVar("deferral", default=None)
 """Set by whoever runs the hooks of a commit; see `DriverConnection.commit`."""
+
+
+class _Use:
+    """
+    One task's use of a connection; refuses a second one at the same time.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: DriverConnection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> Self:
+        if self._connection._user is not None:
+            raise SessionInUseError(
+                "another task is using this session right now; give each task a "
+                "session of its own"
+            )
+        self._connection._user = self
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._connection._user is self:
+            self._connection._user = None
 
 
 _connections: WeakSet[DriverConnection] = WeakSet()
@@ -167,7 +191,7 @@ class DriverConnection:
             SessionInUseError: Another task uses this connection right now.
             duckdb.Error: DuckDB refused it.
         """
-        with self._use() as user:
+        with _Use(self) as user:
             self.waited = 0.0
             run = functools.partial(self._transaction.run, request)
             try:
@@ -194,7 +218,7 @@ class DriverConnection:
                 "the rest of this stream is gone: its transaction has ended"
             )
         request = Request("-- the rest of a stream", timeout=timeout)
-        with self._use() as user:
+        with _Use(self) as user:
             rows: list[tuple[Any, ...]] = await self._call(
                 user, functools.partial(self._transaction.fetch, stream, size), request
             )
@@ -326,7 +350,7 @@ class DriverConnection:
             asyncio.CancelledError: After a COMMIT that went through, unless a
                 `Deferral` of this task takes it; or after one that failed.
         """
-        with self._use():
+        with _Use(self):
             self.opened_at = None
             self._end_streams()
             self._end_lease()
@@ -396,23 +420,6 @@ class DriverConnection:
         """
         if hasattr(self, "_lease_is_sent"):
             self.terminate()
-
-    @contextlib.contextmanager
-    def _use(self) -> Iterator[object]:
-        """
-        Refuse a second task at the same time.
-        """
-        if self._user is not None:
-            raise SessionInUseError(
-                "another task is using this session right now; give each task a "
-                "session of its own"
-            )
-        self._user = user = object()
-        try:
-            yield user
-        finally:
-            if self._user is user:
-                self._user = None
 
     def _require(self, user: object) -> None:
         """

@@ -65,21 +65,44 @@ class Parsed(NamedTuple):
     controls: bool
 
 
+class Script(NamedTuple):
+    """
+    A piece of SQL.
+
+    Attributes:
+        statements: What it consists of, in order.
+        reads: All of them are worth trying in a READ ONLY transaction.
+        surely_reads: None of them can write, by their text alone.
+        controls: There is a BEGIN, COMMIT or ROLLBACK among them.
+    """
+
+    statements: tuple[Parsed, ...]
+    reads: bool
+    surely_reads: bool
+    controls: bool
+
+
 class StatementCache:
     """
-    Parsed statements by SQL text, shared by all connections of a database.
+    Parsed SQL by its text, shared by all connections of a database.
     """
 
     def __init__(self) -> None:
-        self._cache: dict[str, tuple[Parsed, ...]] = {}
+        self._cache: dict[str, Script] = {}
 
-    def parse(self, connection: DuckDBPyConnection, sql: str) -> tuple[Parsed, ...]:
+    def parse(self, connection: DuckDBPyConnection, sql: str) -> Script:
         """
         The statements of the SQL text; needs the thread of the connection.
         """
         found = self._cache.get(sql)
         if found is None:
-            found = tuple(map(_classify, connection.extract_statements(sql)))
+            parsed = tuple(map(_classify, connection.extract_statements(sql)))
+            found = Script(
+                statements=parsed,
+                reads=all(p.reads for p in parsed),
+                surely_reads=all(p.surely_reads for p in parsed),
+                controls=any(p.controls for p in parsed),
+            )
             if len(self._cache) >= REMEMBERED:
                 self._cache.clear()
             self._cache[sql] = found

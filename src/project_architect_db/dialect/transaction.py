@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from project_architect_db.dialect.columnar import RowsInsert
     from project_architect_db.dialect.database import Database
-    from project_architect_db.dialect.statements import Parsed
+    from project_architect_db.dialect.statements import Parsed, Script
     from project_architect_db.dialect.stream import Stream
     from project_architect_db.dialect.write_gate import Lease
 
@@ -142,13 +142,14 @@ class Transaction:
             raise TransactionAbortedError(self.failure) from self.failure
         snapshot = self.snapshot
         try:
-            statements = self.database.statements.parse(duck, request.sql)
-            if not statements:
+            script = self.database.statements.parse(duck, request.sql)
+            if not script.statements:
                 return Answer(None, [], -1)
-            self._check(statements)
-            self._begin(duck)
-            self._note_tables(request, statements)
-            return self._execute(duck, statements, request)
+            self._check(script)
+            if not (self.begun or self.autocommit):
+                self._begin(duck)
+            self._note_tables(request, script)
+            return self._execute(duck, script.statements, request)
         except (GateNeededError, UnsupportedOperationError):
             raise  # it never reached the database
         except Exception as error:
@@ -168,23 +169,19 @@ class Transaction:
             raise ClosedError("this connection is closed")
         return self.duck
 
-    def _check(self, statements: Sequence[Parsed]) -> None:
-        if any(parsed.controls for parsed in statements):
+    def _check(self, script: Script) -> None:
+        if script.controls:
             raise UnsupportedOperationError(
                 "BEGIN, COMMIT and ROLLBACK are sent for you; use "
                 "engine.transaction(), session.commit() or session.rollback()"
             )
         # In AUTOCOMMIT no READ ONLY transaction backs our judgement up.
-        if self.lease is None and not all(
-            parsed.surely_reads if self.autocommit else parsed.reads
-            for parsed in statements
-        ):
+        reads = script.surely_reads if self.autocommit else script.reads
+        if self.lease is None and not reads:
             self._set_live_aside()  # here, where it can be interrupted
             raise GateNeededError
 
     def _begin(self, duck: duckdb.DuckDBPyConnection) -> None:
-        if self.autocommit or self.begun:
-            return
         sql = "BEGIN TRANSACTION"
         if self.lease is None:
             sql = "BEGIN TRANSACTION READ ONLY"
@@ -195,24 +192,25 @@ class Transaction:
         self._control(duck, sql)
 
     def _control(self, duck: duckdb.DuckDBPyConnection, sql: str) -> None:
-        (parsed,) = self.database.statements.parse(duck, sql)
+        (parsed,) = self.database.statements.parse(duck, sql).statements
         duck.execute(parsed.statement)
 
-    def _note_tables(self, request: Request, statements: Sequence[Parsed]) -> None:
+    def _note_tables(self, request: Request, script: Script) -> None:
         if request.tables is not None and self._written is not None:
             self._written |= request.tables
-        elif not all(parsed.surely_reads for parsed in statements):
+        elif not script.surely_reads:
             self._written = None
 
     def _execute(
         self, duck: duckdb.DuckDBPyConnection, statements: Sequence[Parsed],
         request: Request,
     ) -> Answer:  # fmt: skip
-        self._set_live_aside()
-        for parsed in statements[:-1]:
+        if self._streams:
+            self._set_live_aside()
+        *others, last = statements
+        for parsed in others:
             duck.execute(parsed.statement)
             duck.fetchall()
-        last = statements[-1]
         if request.rows is not None:
             return self._committed(self._insert_rows(duck, last, request.rows))
         if request.many is not None:
@@ -235,7 +233,7 @@ class Transaction:
         table = rows.arrow_table()
         insert = self._combine(duck, rows) if table is not None and rows.mixed else last
         if table is None or insert is None:  # slower, but stored as they are
-            (single,) = self.database.statements.parse(duck, rows.single)
+            (single,) = self.database.statements.parse(duck, rows.single).statements
             return _execute_many(duck, single, rows.rows())
         duck.register(ROWS, table)
         duck.execute(insert.statement, rows.constants)
@@ -260,7 +258,7 @@ class Transaction:
         if any(re.search("UNION|VARIANT", type_) for type_ in types):
             return None
         sql = rows.from_table(dict(zip(rows.mixed, types, strict=True)))
-        (parsed,) = self.database.statements.parse(duck, sql)
+        (parsed,) = self.database.statements.parse(duck, sql).statements
         return parsed
 
     def fetch(self, stream: Stream, size: int) -> list[tuple[Any, ...]]:
@@ -346,11 +344,11 @@ class Transaction:
         End it with a statement that was stopped, or had not even begun.
         """
         try:
-            statements = self.database.statements.parse(self._connection(), request.sql)
+            script = self.database.statements.parse(self._connection(), request.sql)
         except (duckdb.Error, ClosedError):
-            statements = ()
-        writes = not all(parsed.surely_reads for parsed in statements)
-        self.fail(error, lost_a_write=writes)
+            self.fail(error)
+        else:
+            self.fail(error, lost_a_write=not script.surely_reads)
 
     def fail(self, error: BaseException, *, lost_a_write: bool = False) -> None:
         """

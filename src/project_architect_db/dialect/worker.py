@@ -9,7 +9,6 @@ database and waited for, so that the connection is free when the task goes on.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import threading
 import time
@@ -55,8 +54,10 @@ class Call(Generic[ResultT]):
             self.error = error
         self.running = False
         if self.loop is not None:
-            with contextlib.suppress(RuntimeError):  # closed: nobody waits any more
+            try:  # noqa: SIM105 - on every statement's way; half the cost of suppress()
                 self.loop.call_soon_threadsafe(self.finish)
+            except RuntimeError:  # closed: nobody waits any more
+                pass
 
     def finish(self) -> None:
         """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sqlalchemy import exc as sa_exc
@@ -26,7 +26,7 @@ from project_architect_db.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
 FLUSHING = ("commit", "execute", "scalar", "scalars", "stream", "stream_scalars")
@@ -94,14 +94,14 @@ class ArchitectSession(AsyncSession):
         """
         Have the object written with the next flush.
         """
-        with in_our_words(self):
+        with InOurWords(self):
             super().add(instance, _warn=_warn)
 
     def add_all(self, instances: Iterable[object]) -> None:
         """
         Have all of these objects written with the next flush.
         """
-        with in_our_words(self):
+        with InOurWords(self):
             super().add_all(instances)
 
     def begin_nested(self) -> NoReturn:
@@ -138,11 +138,11 @@ class _Block(AsyncSessionTransaction):
     __slots__ = ()
 
     async def start(self, is_ctxmanager: bool = False) -> AsyncSessionTransaction:
-        with in_our_words(self.session):
+        with InOurWords(self.session):
             return await super().start(is_ctxmanager)
 
     async def commit(self) -> None:
-        with in_our_words(self.session):
+        with InOurWords(self.session):
             await prepare_commit(self.session)
             await committing(super().commit)
 
@@ -151,7 +151,7 @@ class _Block(AsyncSessionTransaction):
         traceback: TracebackType | None,
     ) -> None:  # fmt: skip
         leave = super().__aexit__
-        with in_our_words(self.session):
+        with InOurWords(self.session):
             if value is not None:
                 await leave(type_, value, traceback)
                 return
@@ -208,18 +208,27 @@ async def committing(commit: Callable[[], Awaitable[None]]) -> None:
         raise deferred.cancellation
 
 
-@contextmanager
-def in_our_words(session: AsyncSession) -> Iterator[None]:
+class InOurWords:
     """
-    Raise our errors for SQLAlchemy's about the use of a session.
+    A block that raises our errors for SQLAlchemy's about the use of a session.
     """
-    try:
-        yield
-    except sa_exc.InvalidRequestError as error:
-        ours = _translated(error, session)
-        if ours is None:
-            raise
-        raise ours from error
+
+    __slots__ = ("_session",)
+
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, type_: type[BaseException] | None, error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:  # fmt: skip
+        if isinstance(error, sa_exc.InvalidRequestError):
+            ours = _translated(error, self._session)
+            if ours is not None:
+                raise ours from error
 
 
 IN_USE = (
@@ -273,7 +282,7 @@ def _wrapped(name: str) -> Callable[..., Any]:
     @functools.wraps(method)
     async def call(self: ArchitectSession, *args: Any, **kwargs: Any) -> Any:
         session: Any = self.sync_session
-        with in_our_words(self):
+        with InOurWords(self):
             if name in ("close", "commit") and "gate" in self.info:
                 raise UnsupportedOperationError(
                     f"transaction() ends when its block ends; leave {name}() out"

@@ -19,8 +19,8 @@ from project_architect_db.dialect.write_gate import caller
 from project_architect_db.engine.inner_session import WritingSession
 from project_architect_db.engine.session import (
     ArchitectSession,
+    InOurWords,
     committing,
-    in_our_words,
     prepare_commit,
 )
 from project_architect_db.errors import ClosedError, RetryableError
@@ -125,7 +125,7 @@ class SessionManager:
             }
         )
         block = session.sync_session.begin().__enter__()
-        with in_our_words(session):
+        with InOurWords(session):
             try:
                 yield session
                 await prepare_commit(session)
