@@ -123,7 +123,9 @@ class DatabaseSettings(BaseSettings):
             return values
         found = dict(parse_qsl(query, keep_blank_values=True))
         ours = {name: found.pop(name) for name in cls.model_fields.keys() & found}
-        duckdb = {**values.get("duckdb", {}), **found}
+        duckdb = values.get("duckdb", {})
+        if isinstance(duckdb, dict):  # else its own validation says so
+            duckdb = {**duckdb, **found}
         return {**values, **ours, "url": url, "duckdb": duckdb}
 
     @classmethod

@@ -434,6 +434,14 @@ def test_the_version_is_told(run):
     )
 
 
+def test_the_package_can_be_run_as_well(environment, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "project_architect_db", "--version"],
+        env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("project-architect-db ")
+
+
 def test_a_reader_that_leaves_early_is_no_error(environment, tree, tmp_path):
     ours, theirs = os.pipe()
     os.close(ours)

@@ -567,6 +567,47 @@ async def test_close_stops_what_does_not_finish_in_time(tmp_path):
     )
 
 
+async def test_a_close_that_was_cancelled_is_finished_by_the_next(tmp_path):
+    path = tmp_path / "app.duckdb"
+    engine = await notes_engine(path).open()
+    task = await start_long_query(engine)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await engine.close()
+    async with asyncio.timeout(5):
+        await engine.close()
+        with pytest.raises(ClosedError):
+            await task
+    subprocess.run(  # the file is free for others
+        [sys.executable, "-c", f"import duckdb; duckdb.connect({str(path)!r})"],
+        check=True,
+    )
+
+
+async def test_whoever_closes_second_waits_for_the_first(tmp_path):
+    engine = await notes_engine(tmp_path / "app.duckdb", close_timeout=0.2).open()
+    task = await start_long_query(engine)
+    first = asyncio.create_task(engine.close())
+    await asyncio.sleep(0)
+    await engine.close()
+    await asyncio.sleep(0)
+    assert first.done()
+    assert not engine._connections or engine._is_disconnected()
+    with pytest.raises(ClosedError):
+        await task
+
+
+async def test_statistics_of_an_engine_that_only_has_transactions():
+    async with contextlib.AsyncExitStack() as stack:
+        engine = DatabaseEngine(":memory:", metadata=METADATA)
+        stack.push_async_callback(engine.close)
+        await engine.create_all()
+        async with engine.transaction() as session:
+            await session.execute(NOTES.insert().values(text="x"))
+            assert engine.stats()["writer_active"] == 1
+        assert engine.stats()["commits"] == 2
+
+
 async def test_close_takes_idle_sessions_their_connections(tmp_path):
     engine = await notes_engine(tmp_path / "app.duckdb", close_timeout=0).open()
     session = engine.session()
@@ -605,7 +646,10 @@ async def test_an_engine_that_is_never_closed_is_reported():
         del engine
         gc.collect()
 
-    with pytest.warns(ResourceWarning, match=r"DatabaseEngine\(':memory:'\)"):
+    message = (
+        r"DatabaseEngine\(':memory:'\), created at .*test_engine\.py:\d+ in forget"
+    )
+    with pytest.warns(ResourceWarning, match=message):
         await forget()
 
 
@@ -685,7 +729,7 @@ async def test_statistics_count_what_happens(engine):
     assert after["writer_active"] == after["writer_seconds"] == 0
     assert after["writers_waiting"] == after["connections_in_use"] == 0
     assert after["commits"] == before["commits"] + 2
-    assert after["queries"] == before["queries"] + 3
+    assert after["queries"] == before["queries"] + 5  # two of them COMMIT
     assert after["query_errors"] == before["query_errors"] + 1
     assert after["query_seconds"] > before["query_seconds"]
 

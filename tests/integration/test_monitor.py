@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 
 import pytest
 from sqlalchemy import bindparam, insert, select, text
@@ -16,6 +17,7 @@ from project_architect_db import (
     InvalidValueError,
     Project,
     QueryTimeoutError,
+    TransactionAbortedError,
 )
 
 ROWS = [{"name": f"n{i}", "project_idea": "secret"} for i in range(3)]
@@ -44,10 +46,11 @@ async def test_a_hook_is_told_sql_rows_and_time(engine, queries):
         await session.execute(insert(Project), ROWS)
         await session.execute(text("SELECT * FROM projects"))
         await session.execute(text("UPDATE projects SET status = 'x' WHERE id < 3"))
-    inserted, selected, updated = queries
+    inserted, selected, updated, committed = queries
+    assert committed.statement == "COMMIT"
     assert inserted.statement.startswith("INSERT INTO projects")
     assert selected.statement == "SELECT * FROM projects"
-    assert [query.rows for query in queries] == [3, 3, 2]
+    assert [query.rows for query in queries] == [3, 3, 2, None]
     assert all(0 < query.seconds < 5 for query in queries)
     assert all(query.error is None for query in queries)
     assert updated.values is None
@@ -59,7 +62,7 @@ async def test_a_hook_is_told_what_went_wrong(engine, queries):
             await session.execute(text("SELECT nothing"))
     (query,) = queries
     assert query.statement == "SELECT nothing"
-    assert "nothing" in str(query.error)
+    assert query.error == "BinderException"
     assert query.rows is None
     assert query.seconds > 0
 
@@ -102,7 +105,7 @@ async def test_a_stopped_query_is_told(engine, queries):
         with pytest.raises(QueryTimeoutError):
             await session.execute(SLOW, execution_options={"timeout": 0.05})
     (query,) = queries
-    assert isinstance(query.error, QueryTimeoutError)
+    assert query.error == "QueryTimeoutError"
     assert query.seconds >= 0.05
 
 
@@ -189,10 +192,53 @@ async def test_without_a_limit_no_query_is_slow(caplog):
     assert not caplog.records
 
 
-async def test_a_failed_commit_is_no_query(engine, queries):
-    async with engine.session() as one:
-        one.add(Project(id=1, name="a", project_idea="b"))
-        await one.flush()
-        count = len(queries)
-        await one.commit()
-    assert len(queries) == count
+async def test_the_commit_of_what_wrote_is_told(engine, queries):
+    async with engine.session() as session:
+        session.add(Project(id=1, name="a", project_idea="b"))
+        await session.commit()
+        await session.scalar(text("SELECT 1"))
+        await session.commit()
+    assert ["INSERT", "COMMIT", "SELECT"] == [q.statement[:6] for q in queries]
+    assert (None, None) == (queries[1].rows, queries[1].error)
+
+
+async def test_a_failed_commit_is_told(engine, queries):
+    async with engine.session() as session:
+        with pytest.raises(InvalidStatementError):
+            await session.execute(text("UPDATE nowhere SET a = 1"))
+        with pytest.raises(TransactionAbortedError):
+            await session.commit()
+    assert [
+        ("UPDATE", "CatalogException"), ("COMMIT", "TransactionAbortedError"),
+    ] == [(query.statement[:6], query.error) for query in queries]  # fmt: skip
+
+
+@pytest.mark.parametrize("log_values", [False, True])
+async def test_errors_that_quote_values_are_hidden_likewise(log_values):
+    queries = []
+    async with DatabaseEngine(":memory:", log_values=log_values) as engine:
+        engine.on_query(queries.append)
+        async with engine.session() as session:
+            with pytest.raises(InvalidValueError):
+                await session.execute(
+                    text("SELECT CAST(CAST(:value AS VARCHAR) AS INTEGER)"),
+                    {"value": "hunter2"},
+                )
+    assert "ConversionException" == queries[0].error
+    assert ("hunter2" in str(queries)) is log_values
+    assert ("hunter2" in str(queries[0].exception)) is log_values
+
+
+async def test_hooks_run_on_the_event_loop_in_large_flushes_too(engine):
+    places = []
+
+    def hook(query):
+        places.append((threading.current_thread(), asyncio.get_running_loop()))
+
+    engine.on_query(hook)
+    async with engine.transaction() as session:
+        session.add_all([Project(name="a", project_idea="b") for _ in range(1_000)])
+        await session.flush()
+        await session.execute(insert(Project), ROWS * 400)
+    here = (threading.current_thread(), asyncio.get_running_loop())
+    assert [here] * 3 == places

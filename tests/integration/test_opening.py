@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import textwrap
+import threading
 
 import duckdb
 import pyarrow as pa
@@ -32,7 +33,7 @@ from project_architect_db import (
     QueryTimeoutError,
     StatementError,
 )
-from project_architect_db.dialect.database import open_files
+from project_architect_db.dialect.database import Database, open_files
 
 ROOT = os.geteuid() == 0
 
@@ -193,8 +194,10 @@ async def test_a_file_to_read_only_has_to_be_there(path):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("memory_limt", "1GB", "no setting memory_limt; did you mean memory_limit"),
-        ("qwertyuiop", "1", r"no setting qwertyuiop$"),
+        ("memory_limt", "1GB", "memory_limt, neither .*; did you mean memory_limit"),
+        ("qwertyuiop", "1", r"no setting qwertyuiop, neither here nor in DuckDB$"),
+        ("write_timout", "3", "did you mean write_timeout"),
+        ("pool_siez", "3", "did you mean pool_size"),
         ("memory_limit", "a lot", "Memory must have a number"),
         ("threads", "many", "threads|many"),
         ("TimeZone", "Nowhere/Land", "Nowhere/Land"),
@@ -643,3 +646,73 @@ async def test_the_open_files_of_the_process_are_known(path):
     async with DatabaseEngine(path), DatabaseEngine(":memory:"):
         assert path in open_files()
     assert path not in open_files()
+
+
+# --- what other connections of this process have open -----------------------------
+
+WRITE = """
+import duckdb, sys
+duckdb.connect(sys.argv[1]).execute("INSERT INTO t VALUES (-1)")
+"""
+
+
+async def test_a_refused_open_does_not_give_away_the_lock_of_a_raw_connection(existing):
+    """
+    Closing any descriptor of the file would: that is how POSIX locks are.
+    """
+    with duckdb.connect(str(existing)) as raw:
+        message = await refused(existing)
+        other = subprocess.run(
+            [sys.executable, "-c", WRITE, str(existing)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        raw.execute("INSERT INTO t VALUES (-2)")
+    assert "is open in this process through duckdb.connect()" in message
+    assert "Could not set lock" in other.stderr
+    async with DatabaseEngine(existing) as engine:
+        assert [(1001,)] == await ask(engine, "SELECT count(*) FROM t")
+
+
+async def test_a_hard_link_is_the_same_database(existing, tmp_path):
+    link = tmp_path / "link.duckdb"
+    link.hardlink_to(existing)
+    async with DatabaseEngine(existing) as one, DatabaseEngine(link) as other:
+        async with one.transaction() as session:
+            await session.execute(sa.text("INSERT INTO t VALUES (-1)"))
+            async with other.session() as reader:
+                assert 1000 == await reader.scalar(sa.text("SELECT count(*) FROM t"))
+            assert other.stats()["writer_active"]
+        assert [(1001,)] == await ask(other, "SELECT count(*) FROM t")
+
+
+async def test_the_loop_is_free_while_a_database_opens(existing, monkeypatch):
+    """
+    Replaying a long log takes a while; whoever else connects waits, and only they.
+    """
+    opening, go_on = threading.Event(), threading.Event()
+    open_ = Database._open
+
+    def slowly(database):
+        opening.set()
+        assert go_on.wait(20)
+        return open_(database)
+
+    monkeypatch.setattr(Database, "_open", slowly)
+    engine, elsewhere = DatabaseEngine(existing), DatabaseEngine(":memory:")
+    reader = asyncio.create_task(ask(engine, "SELECT count(*) FROM t"))
+    await asyncio.to_thread(opening.wait, 20)
+
+    async def write():
+        async with engine.transaction() as session:
+            await session.execute(sa.text("INSERT INTO t VALUES (-1)"))
+
+    writer = asyncio.create_task(write())
+    await asyncio.sleep(0.05)
+    assert existing in engine.files()
+    assert not reader.done()
+    assert not writer.done()
+    go_on.set()
+    await asyncio.gather(reader, writer)
+    await elsewhere.open()
+    await elsewhere.close()
+    await engine.close()

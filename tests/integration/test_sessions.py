@@ -145,6 +145,20 @@ async def test_a_transaction_inside_a_transaction_is_refused_with_its_place(engi
     assert await count(engine) == 1
 
 
+async def test_a_transaction_inside_one_that_did_nothing_yet_is_refused(engine):
+    """
+    Whatever they do first, one of the two would wait for the other.
+    """
+    async with engine.transaction() as session:
+        with pytest.raises(NestedTransactionError, match=r"test_sessions\.py"):
+            async with engine.transaction():
+                pytest.fail("it began")
+        session.add(Note())
+    async with engine.transaction() as session:
+        session.add(Note())
+    assert await count(engine) == 2
+
+
 async def test_commit_inside_a_transaction_is_refused(engine):
     async with engine.transaction() as session:
         session.add(Note())
@@ -849,6 +863,17 @@ async def test_an_insert_of_many_rows_runs_off_the_loop(engine):
         assert len(result.all()) == HEAVY
     assert seen == {"session-flush"}
     assert await count(engine) == 3 * HEAVY
+
+
+async def test_the_collector_works_while_a_large_flush_waits_for_its_turn(engine):
+    async with engine.transaction() as session:
+        await session.execute(ONE)
+        task = asyncio.create_task(by_flush(engine))
+        while not engine.stats()["writers_waiting"]:
+            await asyncio.sleep(0.001)
+        assert gc.isenabled()
+    await task
+    assert await count(engine) == HEAVY
 
 
 async def test_the_collector_is_paused_once_for_all_and_restored():

@@ -71,7 +71,7 @@ async def test_a_connection_that_was_never_opened_is_refused_on_its_thread(datab
 async def test_a_connection_that_fails_to_open_ends_its_thread(database, monkeypatch):
     driver = DriverConnection(database)
 
-    def fail():
+    def fail(config):
         raise duckdb.IOException("no")
 
     monkeypatch.setattr(database, "cursor", fail)

@@ -180,6 +180,11 @@ def test_the_query_of_a_url_is_settings():
     )
 
 
+def test_settings_beside_a_query_have_to_be_settings():
+    with pytest.raises(ConfigurationError, match="setting 'duckdb'"):
+        DatabaseSettings(url="duckdb+async:///a.duckdb?threads=2", duckdb="x")
+
+
 def test_a_path_is_no_url():
     assert "a?threads=2" == DatabaseSettings(url="a?threads=2").url
 

@@ -9,6 +9,7 @@ import pytest
 
 from project_architect_db.dialect import statements
 from project_architect_db.dialect.statements import StatementCache
+from project_architect_db.errors import UnsupportedOperationError
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +111,16 @@ def test_wrong_sql_is_not_remembered(duck, cache):
             cache.parse(duck, "SELEC 1")
 
     assert {} == cache._cache
+
+
+@pytest.mark.parametrize(
+    "sql",
+    ["SAVEPOINT x", " release SAVEPOINT x", "ROLLBACK TO x", "rollback work to x",
+     "ROLLBACK TRANSACTION TO SAVEPOINT x"],
+)  # fmt: skip
+def test_a_savepoint_is_refused_by_its_name(duck, cache, sql):
+    duck.begin()
+    with pytest.raises(UnsupportedOperationError, match="no savepoints"):
+        cache.parse(duck, sql)
+    assert [(1,)] == duck.execute("SELECT 1").fetchall()
+    duck.commit()

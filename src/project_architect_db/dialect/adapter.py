@@ -4,7 +4,6 @@ The shapes of a DBAPI that SQLAlchemy expects, over the asynchronous driver.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -87,23 +86,9 @@ class DuckDBCursor:
         request = Request(
             operation, parameters, many, rows, self.tables, self._stream, self.timeout
         )
-        values = rows or many or parameters
-        started = time.perf_counter()
-        try:
-            answer: Answer = await_(self._driver.execute(request))
-        except BaseException as error:
-            self._tell(values, started, error=error)
-            raise
+        answer: Answer = await_(self._driver.execute(request))
         self.description, self._rows, self.rowcount = answer
         self._next = 0
-        count = self.rowcount if self.description is None else len(self._rows)
-        known = not self.server_side and count >= 0
-        self._tell(values, started, rows=count if known else None)
-
-    def _tell(self, values: Any, started: float, **outcome: Any) -> None:
-        if self._driver.observer is not None:
-            seconds = time.perf_counter() - started - self._driver.waited
-            self._driver.observer(self.statement, values, seconds=seconds, **outcome)
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """
@@ -168,13 +153,7 @@ class DuckDBStreamCursor(DuckDBCursor):
         if self._rows:  # in AUTOCOMMIT, what writes is run to its end at once
             return super().fetchmany(size)
         size = size or self.arraysize
-        self._driver.waited = 0.0
-        started = time.perf_counter()
-        try:
-            rows = await_(self._driver.fetch(self._stream, size, self.timeout))
-        except BaseException as error:
-            self._tell(None, started, error=error)
-            raise
+        rows = await_(self._driver.fetch(self._stream, size, self.timeout))
         self._done = len(rows) < size
         return rows
 

@@ -56,9 +56,9 @@ class Database:
     An open database, shared by all connections to it.
     """
 
-    def __init__(self, key: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, key: str) -> None:
         self.key = key
-        self.config: dict[str, Any] = {**SAFE_CONFIG, **config}
+        self.config: dict[str, Any] = {}
         self.gate = WriteGate()
         self.commits = CommitLog()
         self.statements = StatementCache()
@@ -80,35 +80,25 @@ class Database:
         """
         return self._root is not None
 
-    def configure(self, config: Mapping[str, Any]) -> None:
+    def cursor(
+        self, config: Mapping[str, Any] | None = None
+    ) -> duckdb.DuckDBPyConnection:
         """
-        Take another configuration while the database is closed.
+        A new connection; the first one opens the database. Blocks.
+
+        Args:
+            config: DuckDB's settings; by default those it is open with.
 
         Raises:
-            ConfigurationError: It is open, with a different one.
-        """
-        wanted = {**SAFE_CONFIG, **config}
-        differing = sorted(
-            name
-            for name in wanted.keys() | self.config.keys()
-            if wanted.get(name) != self.config.get(name)
-        )
-        with self._mutex:
-            if self._root is not None and differing:
-                raise ConfigurationError(
-                    f"{self.key} is open in this process with other settings "
-                    f"({', '.join(differing)}); close the other engine, or use the "
-                    "same settings"
-                )
-            self.config = wanted
-
-    def cursor(self) -> duckdb.DuckDBPyConnection:
-        """
-        A new connection; opens the database with the first one. Blocks.
+            DatabaseOpenError: It is locked, damaged, no database …
+            ConfigurationError: A setting is wrong, or it is open with other ones.
         """
         with self._mutex:
             if self._root is None:
+                self.config = {**SAFE_CONFIG, **(config or {})}
                 self._root = self._open()
+            elif config is not None:
+                self._refuse_other_settings({**SAFE_CONFIG, **config})
             cursor = self._root.cursor()
             self._users += 1
         # So that query_progress() knows; it costs nothing measurable.
@@ -116,6 +106,19 @@ class Database:
             cursor.execute("SET enable_progress_bar = true")
             cursor.execute("SET enable_progress_bar_print = false")
         return cursor
+
+    def _refuse_other_settings(self, wanted: Mapping[str, Any]) -> None:
+        differing = sorted(
+            name
+            for name in wanted.keys() | self.config.keys()
+            if wanted.get(name) != self.config.get(name)
+        )
+        if differing:
+            raise ConfigurationError(
+                f"{self.key} is open in this process with other settings "
+                f"({', '.join(differing)}); close the other engine, or use the "
+                "same settings"
+            )
 
     def close(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """
@@ -235,20 +238,26 @@ _databases: WeakValueDictionary[str, Database] = WeakValueDictionary()
 _registry_mutex = threading.Lock()
 
 
-def shared_database(path: str, config: Mapping[str, Any]) -> Database:
+def shared_database(path: str) -> Database:
     """
     The database of this process for a file (or a named ``:memory:name``).
-
-    Raises:
-        ConfigurationError: It is open already, with another configuration.
     """
     key = path if path.startswith(":memory:") else os.path.realpath(path)
     with _registry_mutex:
-        database = _databases.get(key)
-        if database is None:
-            database = _databases[key] = Database(key, config)
-        database.configure(config)
-    return database
+        for database in tuple(_databases.values()):
+            if database.key == key or _same_file(database.path, key):
+                return database
+        database = _databases[key] = Database(key)
+        return database
+
+
+def _same_file(path: Path | None, other: str) -> bool:
+    """
+    Whether both are one file, by another name: a hard link.
+    """
+    with suppress(OSError):  # one of them does not exist
+        return path is not None and path.samefile(other)
+    return False
 
 
 def open_files() -> list[Path]:

@@ -19,6 +19,7 @@ from project_architect_db.dialect.database import Database, shared_database
 from project_architect_db.dialect.driver import DriverConnection
 from project_architect_db.dialect.execution import DuckDBExecutionContext, in_seconds
 from project_architect_db.dialect.reflection import DuckDBReflection
+from project_architect_db.dialect.statements import NO_SAVEPOINTS
 from project_architect_db.errors import ConfigurationError, UnsupportedOperationError
 
 if TYPE_CHECKING:
@@ -26,12 +27,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine.interfaces import ConnectArgsType
     from sqlalchemy.engine.url import URL
-
-
-NO_SAVEPOINTS = (
-    "DuckDB has no savepoints, so begin_nested() cannot work; use one transaction for "
-    "what belongs together"
-)
 
 
 class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
@@ -173,14 +168,13 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
         return self._connect(*args, **kwargs)
 
     def _connect(
-        self, path: str, *, config: dict[str, Any] | None = None,
-        **options: Any,
+        self, path: str, **options: Any
     ) -> AsyncDuckDBConnection:  # fmt: skip
         if self.database is None:
             if path == ":memory:":
-                self.database = Database(path, config or {})
+                self.database = Database(path)
             else:
-                self.database = shared_database(path, config or {})
+                self.database = shared_database(path)
         driver = DriverConnection(self.database, **options)
         await_(driver.open())
         return AsyncDuckDBConnection(driver)

@@ -34,7 +34,7 @@ from project_architect_db.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from project_architect_db.dialect.database import Database
     from project_architect_db.dialect.stream import Stream
@@ -45,6 +45,8 @@ WRITE_TIMEOUT = 30.0
 JOIN_SECONDS = 0.1
 EXIT_SECONDS = 2.0
 """How long the end of the process waits for connections that were left open."""
+
+_COMMIT = Request("COMMIT")
 
 
 class Observer(Protocol):
@@ -122,22 +124,22 @@ class DriverConnection:
     Attributes:
         opened_at: Where its transaction was opened, for whoever waits for it.
         statement: The SQL that runs right now.
-        observer: Told of each statement after it has run.
         query_timeout: Seconds for a statement that has no limit of its own.
-        waited: Seconds the latest statement waited for the gate.
     """
 
     def __init__(
-        self, database: Database, *, write_timeout: float = WRITE_TIMEOUT,
+        self, database: Database, *, config: Mapping[str, Any] | None = None,
+        write_timeout: float = WRITE_TIMEOUT,
         query_timeout: float | None = None, observer: Observer | None = None,
     ) -> None:  # fmt: skip
         self.database = database
-        self.observer = observer
+        self._config = config
+        self._observer = observer
         self.opened_at: str | None = None
         self.statement: str | None = None
         self._write_timeout = write_timeout
         self.query_timeout = query_timeout
-        self.waited = 0.0
+        self._waited = 0.0  # by the latest statement, for the gate
         self._transaction = Transaction(database)
         self._worker = Worker("duckdb-connection")
         self._user: object | None = None
@@ -151,10 +153,19 @@ class DriverConnection:
         Connect, on the worker thread; the first connection opens the database.
         """
         try:
-            await self._worker.call(self._transaction.connect)
+            await self._worker.call(
+                functools.partial(self._transaction.connect, self._config)
+            )
         except BaseException:
             self.terminate()
             raise
+
+    @property
+    def is_connected(self) -> bool:
+        """
+        Whether it keeps the database open.
+        """
+        return self._transaction.duck is not None
 
     @property
     def autocommit(self) -> bool:
@@ -192,16 +203,22 @@ class DriverConnection:
             duckdb.Error: DuckDB refused it.
         """
         with _Use(self) as user:
-            self.waited = 0.0
+            started, self._waited = time.perf_counter(), 0.0
             run = functools.partial(self._transaction.run, request)
             try:
-                answer: Answer = await self._call(user, run, request)
-            except GateNeededError:
-                await self._take_gate(user)
-                answer = await self._call(user, run, request)
+                try:
+                    answer: Answer = await self._call(user, run, request)
+                except GateNeededError:
+                    await self._take_gate(user)
+                    answer = await self._call(user, run, request)
+            except BaseException as error:
+                self._tell(request, started, error=error)
+                raise
             if request.stream is not None:
+                request.stream.statement = request.sql
                 self._streams = [s for s in self._streams if not s.ended]
                 self._streams.append(request.stream)
+            self._tell(request, started, answer)
             return answer
 
     async def fetch(
@@ -217,12 +234,37 @@ class DriverConnection:
             raise StreamEndedError(
                 "the rest of this stream is gone: its transaction has ended"
             )
-        request = Request("-- the rest of a stream", timeout=timeout)
+        request = Request(stream.statement, timeout=timeout)
         with _Use(self) as user:
-            rows: list[tuple[Any, ...]] = await self._call(
-                user, functools.partial(self._transaction.fetch, stream, size), request
-            )
+            started, self._waited = time.perf_counter(), 0.0
+            fetch = functools.partial(self._transaction.fetch, stream, size)
+            try:
+                rows: list[tuple[Any, ...]] = await self._call(user, fetch, request)
+            except BaseException as error:
+                self._tell(request, started, error=error)
+                raise
             return rows
+
+    def _tell(
+        self, request: Request, started: float, answer: Answer | None = None,
+        error: BaseException | None = None,
+    ) -> None:  # fmt: skip
+        """
+        Tell the observer: here, because SQLAlchemy may run on another thread.
+        """
+        if self._observer is None:
+            return
+        rows = None
+        if answer is not None and request.stream is None:
+            count = answer.rowcount if answer.description is None else len(answer.rows)
+            rows = count if count >= 0 else None
+        self._observer(
+            request.sql,
+            request.rows or request.many or request.parameters,
+            seconds=time.perf_counter() - started - self._waited,
+            rows=rows,
+            error=error,
+        )
 
     def _end_streams(self) -> None:
         for stream in self._streams:
@@ -304,7 +346,7 @@ class DriverConnection:
                 )
             raise
         finally:
-            self.waited = time.perf_counter() - started
+            self._waited = time.perf_counter() - started
         self.adopt(lease)
 
     def _require_latest_snapshot(self) -> None:
@@ -353,8 +395,18 @@ class DriverConnection:
         with _Use(self):
             self.opened_at = None
             self._end_streams()
+            writes = self._lease is not None
             self._end_lease()
-            cancellation = await self._worker.call_to_the_end(self._transaction.commit)
+            started, self._waited = time.perf_counter(), 0.0
+            try:
+                cancellation = await self._worker.call_to_the_end(
+                    self._transaction.commit
+                )
+            except BaseException as error:
+                self._tell(_COMMIT, started, error=error)
+                raise
+            if writes:  # of one that only read there is nothing to tell
+                self._tell(_COMMIT, started)
         if cancellation is not None:
             deferred = deferral.get()
             if deferred is None or deferred.task is not asyncio.current_task():

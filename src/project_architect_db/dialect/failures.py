@@ -13,6 +13,7 @@ import duckdb
 from sqlalchemy import exc
 
 from project_architect_db import errors
+from project_architect_db.settings import DatabaseSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -158,7 +159,16 @@ def opening_error(  # noqa: PLR0911 - one return for each error
     text, name = str(error), str(path or ":memory:")
     if match := re.search(r"options were not recognized: (\S+)", text):
         return errors.ConfigurationError(
-            f"DuckDB has no setting {match[1]}{suggest(match[1], _setting_names())}"
+            f"there is no setting {match[1]}, neither here nor in DuckDB"
+            f"{suggest(match[1], _setting_names())}"
+        )
+    # Before anything that opens the file: closing it again would give up the lock
+    # that the other connection of this process has on it.
+    if "different configuration" in text:
+        return errors.DatabaseOpenError(
+            f"{name} is open in this process through duckdb.connect(); close that "
+            "connection, or use an engine in its place",
+            path=name,
         )
     if (
         not isinstance(error, duckdb.OperationalError | OSError)
@@ -220,4 +230,4 @@ def _file_version(path: Path | None) -> int | None:
 def _setting_names() -> list[str]:
     with duckdb.connect() as connection:
         rows = connection.execute("SELECT name FROM duckdb_settings()").fetchall()
-    return [name for (name,) in rows]
+    return [*DatabaseSettings.model_fields, *(name for (name,) in rows)]

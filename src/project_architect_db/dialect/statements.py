@@ -10,7 +10,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from duckdb import StatementType
+from duckdb import ParserException, StatementType
+
+from project_architect_db.errors import UnsupportedOperationError
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Statement
@@ -43,6 +45,16 @@ _ANSWERS = _READS - {StatementType.SET, StatementType.VARIABLE_SET} | {
 
 _MAY_WRITE = re.compile(
     r"\b(insert|update|delete|merge|truncate|nextval|setval|copy)\b", re.IGNORECASE
+)
+
+
+_SAVEPOINT = re.compile(
+    r"\s*(savepoint|release|rollback\s+(work\s+|transaction\s+)?to)\b", re.IGNORECASE
+)
+
+NO_SAVEPOINTS = (
+    "DuckDB has no savepoints, so begin_nested() cannot work; use one transaction for "
+    "what belongs together"
 )
 
 
@@ -93,10 +105,19 @@ class StatementCache:
     def parse(self, connection: DuckDBPyConnection, sql: str) -> Script:
         """
         The statements of the SQL text; needs the thread of the connection.
+
+        Raises:
+            duckdb.ParserException: It is no SQL.
+            UnsupportedOperationError: It asks for a savepoint.
         """
         found = self._cache.get(sql)
         if found is None:
-            parsed = tuple(map(_classify, connection.extract_statements(sql)))
+            try:
+                parsed = tuple(map(_classify, connection.extract_statements(sql)))
+            except ParserException as error:
+                if _SAVEPOINT.match(sql):
+                    raise UnsupportedOperationError(NO_SAVEPOINTS) from error
+                raise
             found = Script(
                 statements=parsed,
                 reads=all(p.reads for p in parsed),

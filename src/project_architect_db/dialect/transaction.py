@@ -22,6 +22,7 @@ from project_architect_db.dialect.failures import (
     is_duplicate,
     is_read_only_refusal,
 )
+from project_architect_db.dialect.stream import rows_at_a_time
 from project_architect_db.errors import (
     ClosedError,
     TransactionAbortedError,
@@ -29,17 +30,13 @@ from project_architect_db.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from project_architect_db.dialect.columnar import RowsInsert
     from project_architect_db.dialect.database import Database
     from project_architect_db.dialect.statements import Parsed, Script
     from project_architect_db.dialect.stream import Stream
     from project_architect_db.dialect.write_gate import Lease
-
-VALUES_PER_FETCH = 8_000
-"""Values (rows × columns) converted at a time: 2–5 ms with the GIL held, after
-which other threads, the event loop above all, get their turn."""
 
 
 class Request(NamedTuple):
@@ -113,11 +110,11 @@ class Transaction:
         """
         return self.begun or self.snapshot is not None or self.failure is not None
 
-    def connect(self) -> None:
+    def connect(self, config: Mapping[str, Any] | None = None) -> None:
         """
-        Open the connection.
+        Open the connection, and the database with it if it is the first.
         """
-        self.duck = self.database.cursor()
+        self.duck = self.database.cursor(config)
 
     def disconnect(self) -> None:
         """
@@ -412,7 +409,7 @@ def _execute_many(duck: Any, parsed: Parsed, parameter_sets: Any) -> Answer:
 
 
 def _fetch_all(duck: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    size = max(1, VALUES_PER_FETCH // max(1, len(duck.description)))
+    size = rows_at_a_time(duck)
     rows: list[tuple[Any, ...]] = duck.fetchmany(size)
     if len(rows) == size:
         while chunk := duck.fetchmany(size):

@@ -15,15 +15,17 @@ import sys
 import threading
 import time
 import weakref
+from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+from weakref import WeakKeyDictionary
 
 from project_architect_db.dialect.handover import Handover
 from project_architect_db.errors import NestedTransactionError, WriteTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
 logger = logging.getLogger(__name__)
@@ -121,6 +123,8 @@ class WriteGate:
     def __init__(self) -> None:
         self._token: Handover[bool] = Handover(True)
         self._mutex = threading.Lock()
+        self._transactions: WeakKeyDictionary[asyncio.Task[object], str]
+        self._transactions = WeakKeyDictionary()
         self.lease: Lease | None = None
 
     @property
@@ -149,6 +153,24 @@ class WriteGate:
         self.lease = lease
         _own_lease.set(lease)
         return lease
+
+    @contextmanager
+    def transaction(self, opened_at: str) -> Iterator[None]:
+        """
+        A block that will write, which the current task can be in once.
+
+        Raises:
+            NestedTransactionError: It is in one already, or holds the gate.
+        """
+        self.refuse_nesting()
+        task = cast("asyncio.Task[object]", asyncio.current_task())
+        if (other := self._transactions.get(task)) is not None:
+            raise NestedTransactionError(other)
+        self._transactions[task] = opened_at
+        try:
+            yield
+        finally:
+            del self._transactions[task]
 
     def refuse_nesting(self) -> None:
         """

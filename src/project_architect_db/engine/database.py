@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import project_architect_db.dialect  # noqa: F401 - registers duckdb+async://
 from project_architect_db.base import Base
 from project_architect_db.dialect.database import open_files
+from project_architect_db.dialect.write_gate import caller
 from project_architect_db.engine.address import path_of, settings_of, url_of, wal_of
 from project_architect_db.engine.monitor import (
     Health,
@@ -45,6 +46,8 @@ ResultT = TypeVar("ResultT")
 
 WRITERS = 2
 """Connections for transactions: of the one that writes, and of the one before it."""
+
+POLL_SECONDS = 0.005
 
 INTERRUPTED_SECONDS = 1.0
 """How long `close` waits for interrupted work to clean up after itself."""
@@ -77,7 +80,8 @@ class DatabaseEngine:
         self, database: str | Path | URL | DatabaseSettings | None = None, *,
         metadata: MetaData | None = None, **settings: Any,
     ) -> None:  # fmt: skip
-        self._opened = self._closed = False
+        self._opened = self._closed = self._closing = False
+        self._created_at = caller()
         self.settings = settings_of(database, settings)
         self.metadata = Base.metadata if metadata is None else metadata
         self.monitor = Monitor(
@@ -282,28 +286,41 @@ class DatabaseEngine:
         """
         Let running work finish for `close_timeout` seconds, then stop it.
 
-        Afterwards the file is free for other processes. Closing twice is fine.
+        Afterwards the file is free for other processes. Closing twice is fine; if
+        the first time was cancelled, all work has been told to stop at once, and
+        the second time waits for that.
         """
-        if self._closed:
-            return
-        self._closed = self.sessions.closed = True
+        while self._closing:  # noqa: ASYNC110 - by another task, maybe of another loop
+            await asyncio.sleep(POLL_SECONDS)
+        patience = 0.0 if self._closed else self.settings.close_timeout
+        self._closed = self._closing = self.sessions.closed = True
         for pool in self._pools:
             pool.closed = True
-        await self._wait_until_idle(self.settings.close_timeout)
-        for connection in tuple(self._connections):
-            connection.interrupt()
-        await self._wait_until_idle(INTERRUPTED_SECONDS)
-        await self.engine.dispose()
-        await self._writer.dispose()
-        for connection in tuple(self._connections):
-            connection.terminate()  # what somebody still holds
+        try:
+            await self._wait(self._is_idle, patience)
+            for connection in tuple(self._connections):
+                connection.interrupt()
+            await self._wait(self._is_idle, INTERRUPTED_SECONDS)
+            await self.engine.dispose()
+            await self._writer.dispose()
+        finally:
+            for connection in tuple(self._connections):
+                connection.terminate()  # what somebody still holds
+            self._closing = False
+        await self._wait(self._is_disconnected, INTERRUPTED_SECONDS)
         if (database := self._database) is not None:
             database.shut()
 
-    async def _wait_until_idle(self, seconds: float) -> None:
+    async def _wait(self, condition: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while self._in_use() and time.monotonic() < deadline:  # noqa: ASYNC110 - pools send no events
-            await asyncio.sleep(0.005)
+        while not condition() and time.monotonic() < deadline:  # noqa: ASYNC110 - pools send no events
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _is_idle(self) -> bool:
+        return not self._in_use() or self._is_disconnected()
+
+    def _is_disconnected(self) -> bool:
+        return not any(c.is_connected for c in tuple(self._connections))
 
     def _in_use(self) -> int:
         return sum(pool.checkedout() for pool in self._pools)
@@ -314,8 +331,8 @@ class DatabaseEngine:
 
     @property
     def _database(self) -> Database | None:
-        database: Database | None = self.engine.dialect.database  # type: ignore[attr-defined]
-        return database
+        dialects: tuple[Any, Any] = self.engine.dialect, self._writer.dialect
+        return next((d.database for d in dialects if d.database is not None), None)
 
     async def __aenter__(self) -> Self:
         return await self.open()
@@ -329,7 +346,8 @@ class DatabaseEngine:
         """
         if self._opened and not self._closed:
             warnings.warn(
-                f"{self!r} was never closed; use `async with` or `await close()`",
+                f"{self!r}, created at {self._created_at}, was never closed; use "
+                "`async with` or `await close()`",
                 ResourceWarning,
                 source=self,
                 stacklevel=1,

@@ -20,21 +20,23 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class QueryEvent:
     """
-    A statement that has run.
+    A statement that has run; the COMMIT of what wrote is one, too.
 
     Attributes:
         statement: The SQL text, with placeholders.
         seconds: From sending it to having all its rows; for a stream, the first.
         rows: Rows returned or changed; `None` for a stream or a failure.
-        error: What went wrong, as the driver raised it.
+        error: The name of the driver's error, such as ``ConstraintException``.
         values: The bound values, only if the setting `log_values` is on.
+        exception: The error itself, likewise: its text may quote values.
     """
 
     statement: str
     seconds: float
     rows: int | None = None
-    error: BaseException | None = None
+    error: str | None = None
     values: Any = None
+    exception: BaseException | None = None
 
 
 class QueryHook(Protocol):
@@ -127,8 +129,14 @@ class Monitor:
         if slow:
             logger.warning("slow query, %.2f s: %s", seconds, statement)
         if self.hooks:
-            shown = values if self._log_values else None
-            query = QueryEvent(statement, seconds, rows, error, shown)
+            query = QueryEvent(
+                statement,
+                seconds,
+                rows,
+                error=None if error is None else type(error).__name__,
+                values=values if self._log_values else None,
+                exception=error if self._log_values else None,
+            )
             for hook in tuple(self.hooks):
                 try:
                     hook(query)

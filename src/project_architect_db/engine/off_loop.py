@@ -85,7 +85,10 @@ async def run_off_loop(function: Callable[[], ResultT]) -> ResultT:
 
     async def step(on_thread: Callable[[], Any]) -> Any:
         results: list[Any] = []
-        cancellation = await worker.call_to_the_end(lambda: results.append(on_thread()))
+        with collector.paused():  # not while the database is waited for
+            cancellation = await worker.call_to_the_end(
+                lambda: results.append(on_thread())
+            )
         if cancellation is None:
             return results[0]
         if inner.dead:
@@ -95,15 +98,14 @@ async def run_off_loop(function: Callable[[], ResultT]) -> ResultT:
         return await step(lambda: inner.throw(cancellation))
 
     try:
-        with collector.paused():
-            result = await step(start)
-            while not inner.dead:
-                try:
-                    value = await result
-                except BaseException:  # noqa: BLE001 - raised where it was awaited
-                    result = await step(partial(inner.throw, *sys.exc_info()))
-                else:
-                    result = await step(partial(inner.switch, value))
-            return result  # type: ignore[no-any-return]
+        result = await step(start)
+        while not inner.dead:
+            try:
+                value = await result
+            except BaseException:  # noqa: BLE001 - raised where it was awaited
+                result = await step(partial(inner.throw, *sys.exc_info()))
+            else:
+                result = await step(partial(inner.switch, value))
+        return result  # type: ignore[no-any-return]
     finally:
         worker.stop()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from sqlalchemy import exc as sa_exc
 from sqlalchemy.ext.asyncio import AsyncSession, AsyncSessionTransaction
 
-from project_architect_db.dialect.dialect import NO_SAVEPOINTS
 from project_architect_db.dialect.driver import Deferral, DriverConnection, deferral
+from project_architect_db.dialect.statements import NO_SAVEPOINTS
 from project_architect_db.engine.inner_session import ReadingSession
 from project_architect_db.engine.off_loop import HEAVY, run_off_loop
 from project_architect_db.errors import (

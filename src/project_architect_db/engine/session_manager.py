@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import random
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import event
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from project_architect_db.dialect.write_gate import Lease, WriteGate
 
 ResultT = TypeVar("ResultT")
+
+_NO_GATE = nullcontext()
 
 LONGEST_PAUSE = 1.0
 """Seconds between two tries of `SessionManager.run_in_transaction` at most."""
@@ -114,26 +116,24 @@ class SessionManager:
                 ended the transaction then.
         """
         self._require_open()
-        gate = await self._gate()
-        if gate is not None:
-            gate.refuse_nesting()
-        session = self._writing(
-            info={
-                "opened_at": caller(),
-                "gate": gate,
-                "write_timeout": self.write_timeout,
-            }
-        )
-        block = session.sync_session.begin().__enter__()
-        with InOurWords(session):
-            try:
-                yield session
-                await prepare_commit(session)
-            except BaseException as error:
-                await greenlet_spawn(_end, session, block, error)
-                raise
-            commit = functools.partial(greenlet_spawn, _end, session, block, None)
-            await committing(commit)
+        gate, opened_at = await self._gate(), caller()
+        info = {
+            "opened_at": opened_at,
+            "gate": gate,
+            "write_timeout": self.write_timeout,
+        }
+        with gate.transaction(opened_at) if gate else _NO_GATE:
+            session = self._writing(info=info)
+            block = session.sync_session.begin().__enter__()
+            with InOurWords(session):
+                try:
+                    yield session
+                    await prepare_commit(session)
+                except BaseException as error:
+                    await greenlet_spawn(_end, session, block, error)
+                    raise
+                commit = functools.partial(greenlet_spawn, _end, session, block, None)
+                await committing(commit)
 
     async def run_in_transaction(
         self, function: Callable[[ArchitectSession], Awaitable[ResultT]], *,
