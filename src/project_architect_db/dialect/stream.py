@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import pickle
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import duckdb
 
 BYTES_IN_MEMORY = 8 * 2**20
@@ -21,11 +24,21 @@ VALUES_AT_A_TIME = 8_000
 which other threads, the event loop above all, get their turn."""
 
 
-def rows_at_a_time(duck: duckdb.DuckDBPyConnection) -> int:
+TURN_SECONDS = 0.00005
+"""DuckDB gives the GIL up and takes it back faster than another thread wakes up for
+it: without a sleep in between, the event loop starves for 100 ms and more."""
+
+
+def rows_in_turns(duck: duckdb.DuckDBPyConnection) -> Iterator[list[tuple[Any, ...]]]:
     """
-    How many rows of the result to fetch before others get their turn.
+    The rows of the result, some at a time, while others get their turn in between.
     """
-    return max(1, VALUES_AT_A_TIME // max(1, len(duck.description)))
+    size = max(1, VALUES_AT_A_TIME // max(1, len(duck.description)))
+    while rows := duck.fetchmany(size):
+        yield rows
+        if len(rows) < size:
+            return
+        time.sleep(TURN_SECONDS)
 
 
 class Stream:
@@ -50,8 +63,7 @@ class Stream:
         """
         # Not a `with`: it is open for as long as it is read.
         self._file = tempfile.SpooledTemporaryFile(BYTES_IN_MEMORY)  # noqa: SIM115
-        size = rows_at_a_time(duck)
-        while rows := duck.fetchmany(size):
+        for rows in rows_in_turns(duck):
             pickle.dump(rows, self._file, pickle.HIGHEST_PROTOCOL)
         self._file.seek(0)
 

@@ -22,7 +22,7 @@ from project_architect_db.dialect.failures import (
     is_duplicate,
     is_read_only_refusal,
 )
-from project_architect_db.dialect.stream import rows_at_a_time
+from project_architect_db.dialect.stream import rows_in_turns
 from project_architect_db.errors import (
     ClosedError,
     TransactionAbortedError,
@@ -409,9 +409,7 @@ def _execute_many(duck: Any, parsed: Parsed, parameter_sets: Any) -> Answer:
 
 
 def _fetch_all(duck: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
-    size = rows_at_a_time(duck)
-    rows: list[tuple[Any, ...]] = duck.fetchmany(size)
-    if len(rows) == size:
-        while chunk := duck.fetchmany(size):
-            rows += chunk
+    rows: list[tuple[Any, ...]] = []
+    for some in rows_in_turns(duck):
+        rows += some
     return rows
