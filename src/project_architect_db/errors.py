@@ -12,7 +12,9 @@ Every error this library raises.
     │   └── DatabasePermissionError   the file system says no
     ├── StatementError                the database refused a statement
     │   ├── ConstraintError           it would break a constraint
-    │   │   └── DuplicateError        … of a primary key or unique column
+    │   │   ├── DuplicateError        … of a primary key or unique column
+    │   │   ├── MissingParentError    … a foreign key names a row that is not there
+    │   │   └── StillReferencedError  … rows refer to what was to be deleted
     │   ├── InvalidValueError         a value does not fit its column
     │   ├── InvalidStatementError     wrong SQL, unknown table or column
     │   └── QueryTimeoutError         it ran longer than allowed, and was stopped
@@ -26,6 +28,11 @@ Every error this library raises.
     │   └── RetryableError            run the whole transaction again
     │       ├── StaleSnapshotError    it read before another commit
     │       └── WriteConflictError    DuckDB found a conflict
+    ├── RecordError                   one record, or the data for it
+    │   ├── NotFoundError             there is no such record
+    │   ├── StaleRecordError          it was changed since it was read
+    │   ├── UnknownFieldError         a model has no field of that name
+    │   └── InvalidDataError          a value does not fit its field
     └── GitError                      git failed
         ├── GitNotFoundError          git is not installed
         └── NotARepositoryError       no git working tree
@@ -165,6 +172,63 @@ class DuplicateError(ConstraintError):
         self.key = key
 
 
+class MissingParentError(ConstraintError):
+    """
+    A row refers to a parent that does not exist, or was deleted.
+
+    Attributes:
+        statement: The SQL text, without values; `None` when it was found at COMMIT.
+        table: The table of the child.
+        column: Its foreign key.
+        parent: The table it refers to.
+        keys: Some of the keys that are missing there, at most ten.
+    """
+
+    def __init__(
+        self, *, table: str, column: str, parent: str, keys: Sequence[Any],
+        statement: str | None = None,
+    ) -> None:  # fmt: skip
+        named = ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")
+        super().__init__(
+            f"{table}.{column} refers to {parent} {named}, which does not exist; "
+            "create the parent first, or correct the key",
+            statement=statement,
+        )
+        self.table = table
+        self.column = column
+        self.parent = parent
+        self.keys = tuple(keys)
+
+
+class StillReferencedError(ConstraintError):
+    """
+    A row was to be deleted (or given another key) that others refer to.
+
+    Attributes:
+        statement: The SQL text, without values; `None` when it was found at COMMIT.
+        table: The table of the rows that refer to it.
+        column: Their foreign key.
+        parent: The table it was to be deleted from.
+        keys: Some of its keys, at most ten.
+    """
+
+    def __init__(
+        self, *, table: str, column: str, parent: str, keys: Sequence[Any],
+        statement: str | None = None,
+    ) -> None:  # fmt: skip
+        named = ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")
+        super().__init__(
+            f"{parent} {named} cannot go: {table}.{column} still refers to it; "
+            f"delete those rows first, or give the foreign key ondelete='CASCADE' or "
+            "'SET NULL'",
+            statement=statement,
+        )
+        self.table = table
+        self.column = column
+        self.parent = parent
+        self.keys = tuple(keys)
+
+
 class InvalidValueError(StatementError):
     """
     A value cannot be converted to the type of its column.
@@ -301,6 +365,102 @@ class WriteConflictError(RetryableError):
     """
     DuckDB found this transaction in conflict with another one.
     """
+
+
+class RecordError(ArchitectError):
+    """
+    Something is wrong with one record, or with the data for it.
+
+    Attributes:
+        model: The name of its model.
+    """
+
+    def __init__(self, message: str, *, model: str) -> None:
+        super().__init__(message)
+        self.model = model
+
+
+class NotFoundError(RecordError):
+    """
+    There is no record with this id, or it was deleted.
+
+    Attributes:
+        model: The name of the model.
+        id: The id that was asked for.
+    """
+
+    def __init__(self, *, model: str, id: Any) -> None:
+        super().__init__(f"there is no {model} with id {id!r}", model=model)
+        self.id = id
+
+
+class StaleRecordError(RecordError):
+    """
+    Somebody changed the record since it was read.
+
+    Attributes:
+        model: The name of the model.
+        id: The id of the record.
+        expected: The version it was expected to have.
+        found: The version it has now; `None` if it is gone, or not known.
+    """
+
+    def __init__(self, *, model: str, id: Any, expected: Any, found: Any) -> None:
+        now = "is gone" if found is None else f"has version {found!r} now"
+        super().__init__(
+            f"{model} {id!r} was expected to have version {expected!r} and {now}; "
+            "read it again, and decide again",
+            model=model,
+        )
+        self.id = id
+        self.expected = expected
+        self.found = found
+
+
+class UnknownFieldError(RecordError, ValueError):
+    """
+    The model has no field of that name.
+
+    Attributes:
+        model: The name of the model.
+        field: The name that was given.
+        suggestion: The closest name there is, if one is close.
+    """
+
+    def __init__(
+        self, *, model: str, field: str, suggestion: str | None = None,
+        known: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        hint = (
+            f"did you mean {suggestion!r}?"
+            if suggestion
+            else f"there are {', '.join(known)}"
+        )
+        super().__init__(f"{model} has no field {field!r}; {hint}", model=model)
+        self.field = field
+        self.suggestion = suggestion
+
+
+class InvalidDataError(RecordError, ValueError):
+    """
+    A value does not fit its field.
+
+    Attributes:
+        model: The name of the model or schema.
+        field: The field, with dots for what is inside of it.
+        value: The value that was given.
+        index: Which row of many it was in, from 0; `None` for a single one.
+    """
+
+    def __init__(
+        self, message: str, *, model: str, field: str, value: Any,
+        index: int | None = None,
+    ) -> None:  # fmt: skip
+        row = "" if index is None else f"row {index}: "
+        super().__init__(f"{row}{model}.{field}: {message}", model=model)
+        self.field = field
+        self.value = value
+        self.index = index
 
 
 class GitError(ArchitectError):

@@ -11,6 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from project_architect_db.dialect import types
+
 
 @pytest.fixture
 async def connection():
@@ -70,6 +72,14 @@ EXPRESSIONS = {
     "an empty in": (sa.literal(1).in_([]), False),
     "a percent sign": (sa.literal_column("'100%'"), "100%"),
     "a question mark, a colon and a dollar": (sa.literal("?:x$1"), "?:x$1"),
+    "bits of strings of bits": (
+        sa.cast("0101", types.BIT).bitwise_and(sa.cast("0110", types.BIT)),
+        "0100",
+    ),
+    "strings of bits that are the same": (
+        sa.literal("01", types.BIT) == sa.literal("01", types.BIT), True,
+    ),
+    "a variant": (sa.literal({"a": 1}, types.VARIANT).is_not(None), True),
     "any of an array": (
         sa.literal(2) == sa.any_(sa.literal([1, 2], sa.ARRAY(sa.Integer))), True,
     ),

@@ -417,6 +417,10 @@ MIXED = {
     "moments": (sa.DateTime, [dt.date(2024, 1, 1), dt.datetime(2024, 1, 2, 5)],
                 [dt.datetime(2024, 1, 1), dt.datetime(2024, 1, 2, 5)]),
     "lists": (sa.ARRAY(sa.Integer), [[1], (2,)], [[1], [2]]),
+    "structs": (types.Struct({"a": sa.Integer, "b": sa.String}),
+                [{"a": 1}, None, {"b": "x"}, {"b": "y", "a": 2}],
+                [{"a": 1, "b": None}, None, {"a": None, "b": "x"}, {"a": 2, "b": "y"}]),
+    "decimals as texts": (sa.String, [Decimal("1.5"), Decimal(2)], ["1.5", "2"]),
 }  # fmt: skip
 
 
@@ -441,6 +445,66 @@ async def test_values_of_mixed_kinds_go_together(
     found = await connection.execute(sa.select(table).order_by(table.c.id))
     stored = [row[1] for row in found]
     assert [str(v) for v in stored] == [str(v) for v in expected]
+
+
+ALIKE = {
+    "structs": (types.Struct({"a": sa.Double, "b": sa.ARRAY(sa.Uuid)}),
+                [{"a": 0.5, "b": [uuid.UUID(int=3)]}, None, {"a": None, "b": None}]),
+    "structs of decimals": (types.Struct({"a": sa.Numeric(9, 3)}),
+                            [{"a": Decimal("1.500")}, {"a": Decimal(2)}]),
+    "lists of structs": (sa.ARRAY(types.Struct({"a": sa.Integer})), [[{"a": 1}], []]),
+    "maps": (types.Map(sa.String, sa.Integer), [{"a": 1, "b": None}, {}, None]),
+    "maps of structs": (types.Map(sa.Integer, types.Struct({"a": sa.String})),
+                        [{1: {"a": "x"}, 2: None}]),
+    "huge integers": (types.HugeInteger, [2**127 - 1, -(2**127), 5, None]),
+    "huge unsigned integers": (types.UHugeInteger, [2**128 - 1, 0, None]),
+    "uuids": (sa.Uuid, [uuid.UUID(int=2**128 - 1), None]),
+    "a union's own kinds": (types.Union({"s": sa.String, "u": sa.Uuid}),
+                            [uuid.UUID(int=5)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALIKE)
+async def test_values_of_large_and_nested_types_go_together(
+    connection, no_row_goes_alone, name
+):
+    type_, values = ALIKE[name]
+    table = sa.Table("t", sa.MetaData(), sa.Column("i", sa.Integer),
+                     sa.Column("v", type_))  # fmt: skip
+    await connection.run_sync(table.create)
+
+    rows = [{"i": i, "v": value} for i, value in enumerate([*values, *values])]
+    await connection.execute(table.insert(), rows)
+
+    found = await connection.execute(sa.select(table.c.v).order_by(table.c.i))
+    assert [*values, *values] == [row.v for row in found]
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize(
+    ("value", "tag"),
+    [
+        (uuid.UUID(int=5), "u"),
+        (5, "n"),
+        ([1, 2], "l"),
+        ("x", "s"),
+        ({"a": 1}, "d"),
+        (None, None),
+    ],
+)
+async def test_a_union_tells_its_kinds_apart(connection, as_text, value, tag):
+    union = types.Union(
+        {"s": sa.String, "u": sa.Uuid, "n": sa.Integer, "l": sa.ARRAY(sa.Integer),
+         "d": types.Struct({"a": sa.Integer})}
+    )  # fmt: skip
+    table = sa.Table("t", sa.MetaData(), sa.Column("v", union))
+    await connection.run_sync(table.create)
+    insert = sa.text("INSERT INTO t VALUES (:v)") if as_text else table.insert()
+
+    await connection.execute(insert, [{"v": value}] * 2)
+
+    found = await connection.execute(sa.text("SELECT v, union_tag(v)::VARCHAR FROM t"))
+    assert [(value, tag)] * 2 == [tuple(row) for row in found]
 
 
 async def test_values_of_mixed_kinds_are_stored_as_they_are_where_kinds_count(
@@ -589,6 +653,58 @@ async def test_an_upsert_with_the_same_value_for_all(connection, returning):
     assert ["n0", "same", "new"] == found
 
 
+@pytest.mark.parametrize("returning", [False, True])
+async def test_an_upsert_counts_a_key_as_often_as_it_comes(connection, returning):
+    insert = upsert(item)
+    update = insert.on_conflict_do_update(
+        index_elements=["id"], set_={"price": item.c.price + insert.excluded.price}
+    )
+    if returning:
+        update = update.returning(item.c.price)
+
+    result = await connection.execute(
+        update, [{"id": i, "price": price} for i, price in ((1, 1), (2, 5), (1, 2))]
+    )
+
+    if returning:
+        assert [1, 5, 3] == list(result.scalars())
+    assert [(1, None, 3), (2, None, 5)] == await everything(connection)
+
+
+@pytest.mark.parametrize("ids", [[1, 2, 3], [1, 2, 1]])
+async def test_rows_take_the_place_of_others(connection, statements, ids):
+    await connection.execute(item.insert(), [{"id": 2, "name": "old", "price": 1}])
+    statements.clear()
+    insert = item.insert().prefix_with("OR REPLACE")
+
+    await connection.execute(
+        insert, [{"id": id_, "name": f"n{n}"} for n, id_ in enumerate(ids)]
+    )
+
+    expected = {id_: f"n{n}" for n, id_ in enumerate(ids)}
+    assert [3] == [n for _, n in statements]
+    assert expected == {row.id: row.name for row in await everything(connection)}
+
+
+async def test_rows_take_the_place_of_others_in_a_table_without_primary_key(connection):
+    table = sa.Table("t", sa.MetaData(), sa.Column("a", sa.Integer, unique=True),
+                     sa.Column("b", sa.Integer))  # fmt: skip
+    await connection.run_sync(table.create)
+    insert = table.insert().prefix_with("OR REPLACE")
+
+    await connection.execute(insert, [{"a": 1, "b": 1}, {"a": 1, "b": 2}])
+
+    assert [(1, 2)] == await everything(connection, table)
+
+
+async def test_an_insert_that_is_not_understood_goes_one_by_one(connection):
+    insert = item.insert().prefix_with("/* ( */").returning(item.c.id)
+
+    result = await connection.execute(insert, named(3))
+
+    assert [1, 2, 3] == list(result.scalars())
+
+
 async def test_the_orm_upserts(engine):
     async with AsyncSession(engine) as session:
         await session.execute(sa.insert(Item), named(2))
@@ -672,16 +788,108 @@ async def test_several_rows_in_one_values_clause(connection):
     assert ["n0", "n1", "n2"] == [row.name for row in await everything(connection)]
 
 
-async def test_raw_sql_for_many_rows(connection):
-    await connection.execute(
-        sa.text("INSERT INTO item (id, name) VALUES (:i, :n)"),
-        [{"i": 1, "n": "a"}, {"i": 2, "n": "b"}],
+TEXTS = {
+    "by name": "INSERT INTO item (id, name, price) VALUES (:i, :n, :p)",
+    "by place": "INSERT INTO item VALUES (:i, :n, :p);",
+    "in another order": "insert into item(price, name, id) values(:p,:n,:i)",
+    "with an expression": "INSERT INTO item VALUES (:i, lower(upper(:n)), :p)",
+    "unless it is there": "INSERT OR IGNORE INTO item VALUES (:i, :n, :p)",
+    "in place of another": "INSERT INTO item VALUES (:i, :n, :p) "
+                           "ON CONFLICT (id) DO NOTHING",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TEXTS)
+async def test_raw_sql_for_many_rows(connection, no_row_goes_alone, name):
+    expected = [(i, f"n{i}", Decimal(f"{i}.5")) for i in range(1, 6)]
+    rows = [{"i": i, "n": n, "p": p} for i, n, p in expected]
+
+    result = await connection.execute(sa.text(TEXTS[name]), rows)
+
+    assert 5 == result.rowcount
+    assert expected == await everything(connection)
+
+
+async def test_raw_sql_returns_its_rows(connection, no_row_goes_alone):
+    sql = sa.text("INSERT INTO item (name, price) VALUES (:n, :p) RETURNING id, name")
+    rows = [{"n": "a", "p": 1}, {"n": "b", "p": Decimal("1.25")}]
+
+    result = await connection.execute(sql, rows)
+
+    assert [(1, "a"), (2, "b")] == result.all()
+
+
+async def test_the_types_of_raw_sql_are_used(connection, no_row_goes_alone):
+    table = sa.Table("j", sa.MetaData(), sa.Column("j", sa.JSON))
+    await connection.run_sync(table.create)
+    sql = sa.text("INSERT INTO j VALUES (:j)").bindparams(
+        sa.bindparam("j", type_=sa.JSON)
     )
+
+    await connection.execute(sql, [{"j": {"a": 1}}, {"j": [1]}])
+
+    assert [{"a": 1}, [1]] == list(await connection.scalars(sa.select(table)))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO item (id, name) SELECT :i, :n",
+        "INSERT INTO item (id, name) VALUES (:i, :n || :i)",
+        "INSERT INTO item (id, name) VALUES (:i, :n) -- it's",
+        "INSERT INTO item (id, name) VALUES (:i, :n), (:i + 10, :n)",
+        "INSERT OR REPLACE INTO item (id, name) VALUES (:i, :n)",
+        "INSERT INTO item (id) VALUES (:i) ON CONFLICT DO UPDATE SET name = :n",
+    ],
+)
+async def test_raw_sql_that_may_need_its_rows_one_by_one(connection, sql):
+    rows = [{"i": 1, "n": "a"}, {"i": 2, "n": "b"}]
+
+    await connection.execute(sa.text(sql), rows)
+
+    assert [1, 2] == [row.id for row in await everything(connection)][:2]
+
+
+@pytest.mark.parametrize("foreign_keys", [False, True])
+async def test_a_row_finds_its_parent_among_the_rows_before_it(foreign_keys):
+    table = sa.Table(
+        "tree", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("parent", sa.ForeignKey("tree.id")),
+    )  # fmt: skip
+    engine = create_async_engine(
+        f"duckdb+async://?emit_foreign_keys={str(foreign_keys).lower()}"
+    )
+    sql = sa.text("INSERT INTO tree (id, parent) VALUES (:id, :parent)")
+    statements = [table.insert(), upsert(table).on_conflict_do_nothing(), sql]
+    async with engine.begin() as connection:
+        await connection.run_sync(table.create)
+        for number, insert in enumerate(statements):
+            rows = [{"id": 2 * number, "parent": None},
+                    {"id": 2 * number + 1, "parent": 2 * number}]  # fmt: skip
+            await connection.execute(insert, rows)
+        assert 6 == len(await everything(connection, table))
+    await engine.dispose()
+
+
+async def test_positional_sql_for_many_rows(connection, no_row_goes_alone):
     await connection.exec_driver_sql(
         "INSERT INTO item (id, name) VALUES ($1, $2)", [(3, "c"), (4, "d")]
     )
 
-    assert ["a", "b", "c", "d"] == [row.name for row in await everything(connection)]
+    assert ["c", "d"] == [row.name for row in await everything(connection)]
+
+
+async def test_positional_sql_with_rows_of_different_lengths(connection):
+    with pytest.raises(sa.exc.DBAPIError, match="parameter"):
+        await connection.exec_driver_sql(
+            "INSERT INTO item (id, name) VALUES ($1, $2)", [(3, "c"), (4,)]
+        )
+
+
+async def test_question_marks_for_many_rows(connection):
+    await connection.exec_driver_sql("INSERT INTO item (id) VALUES (?)", [(3,), (4,)])
+
+    assert [3, 4] == [row.id for row in await everything(connection)]
 
 
 async def test_the_parameters_of_many_rows_are_logged_in_a_line(engine, connection):

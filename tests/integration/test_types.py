@@ -20,11 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects.postgresql import INTERVAL
 
-from project_architect_db import (
-    DatabaseEngine,
-    InvalidStatementError,
-    InvalidValueError,
-)
+from project_architect_db import DatabaseEngine, InvalidValueError, StatementError
 from project_architect_db.dialect import DuckDBDialect_async, types
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -63,7 +59,7 @@ def stored(database):
     """
     numbers = itertools.count()
 
-    async def store(type_, values, *, many):
+    async def store(type_, values, *, many, as_text=False):
         table = sa.Table(
             f"t{next(numbers)}",
             sa.MetaData(),
@@ -73,8 +69,11 @@ def stored(database):
         rows = [{"i": i, "v": value} for i, value in enumerate(values)]
         async with database.connect() as connection:  # rolled back at the end
             await connection.run_sync(table.create)
+            insert = table.insert()
+            if as_text:
+                insert = sa.text(f"INSERT INTO {table.name} VALUES (:i, :v)")
             for each in [rows] if many else rows:
-                await connection.execute(table.insert(), each)
+                await connection.execute(insert, each)
             text = sa.cast(table.c.v, sa.String)
             found = await connection.execute(
                 sa.select(text, table.c.v).order_by(table.c.i)
@@ -474,7 +473,7 @@ async def test_a_decimal_may_come_back_from_a_float_column(database):
         (types.FixedArray(sa.ARRAY(sa.Integer, dimensions=2), 4), "INTEGER[][][4]"),
         (types.ENUM("a", "it's"), "ENUM('a', 'it''s')"),
         (sa.String(7, collation="nocase"), 'VARCHAR COLLATE "nocase"'),
-        (sa.Numeric(), "DECIMAL"),
+        (sa.Numeric(), "DECIMAL(38, 10)"),
         (sa.Numeric(scale=4), "DECIMAL(38, 4)"),
         (sa.Numeric(9), "DECIMAL(9, 0)"),
         (sa.Float(24), "FLOAT"),
@@ -534,6 +533,28 @@ _anything = st.one_of(
     st.lists(st.integers(-9, 9), max_size=2),
 )  # fmt: skip
 
+_struct = types.Struct(
+    {"a": sa.Double, "b": sa.String, "d": sa.Numeric(9, 2), "u": sa.Uuid,
+     "m": types.Map(sa.String, sa.ARRAY(sa.Integer)), "h": types.HugeInteger}
+)  # fmt: skip
+_structs = st.fixed_dictionaries(
+    {"a": st.none() | st.floats() | st.integers(), "b": st.none() | _texts},
+    optional={
+        "d": st.none() | _decimals, "u": st.none() | st.uuids(),
+        "m": st.none() | st.dictionaries(_texts, st.lists(st.integers(-9, 9))),
+        "h": st.integers(-(2**127), 2**127 - 1),
+    },
+)  # fmt: skip
+_dicts = st.dictionaries(
+    st.sampled_from(["key", "value", "a", "A", ""]) | st.integers(0, 1),
+    st.lists(st.none() | st.integers(0, 1), max_size=2) | _leaves,
+    max_size=2,
+)
+_union = types.Union(
+    {"s": sa.String, "u": sa.Uuid, "n": sa.Integer, "h": types.HugeInteger,
+     "l": sa.ARRAY(sa.Integer), "d": types.Struct({"a": sa.Integer})}
+)  # fmt: skip
+
 VALUES = [
     (sa.Integer, st.integers(-(2**31), 2**31 - 1)),
     (types.HugeInteger, st.integers(-(2**127), 2**127 - 1)),
@@ -556,6 +577,16 @@ VALUES = [
     (types.FixedArray(AWARE, 2), st.tuples(_times, _times)),
     (sa.String, _anything),
     (sa.Integer, _anything),
+    (_union, _anything | _structs),
+    (types.Struct({"a": _union}), st.fixed_dictionaries({"a": _anything})),
+    (_struct, _structs),
+    (sa.ARRAY(_struct), st.lists(_structs, max_size=3)),
+    (sa.String, _structs),
+    (sa.String, _dicts),
+    (types.UHugeInteger, st.integers(0, 2**128 - 1)),
+    (types.Map(sa.Integer, _struct), st.dictionaries(st.integers(0, 9), _structs)),
+    (sa.ARRAY(sa.Uuid), st.lists(st.uuids(), max_size=3)),
+    (sa.ARRAY(sa.Numeric(9, 2)), st.lists(_decimals, max_size=3)),
 ]
 
 
@@ -568,14 +599,15 @@ VALUES = [
 async def test_rows_together_are_stored_as_they_are_singly(stored, data):
     type_, values = data.draw(st.sampled_from(VALUES))
     column = data.draw(st.lists(st.none() | values, min_size=2, max_size=5))
+    as_text = data.draw(st.booleans())
 
-    assert await _outcome(stored, type_, column, many=False) == await _outcome(
-        stored, type_, column, many=True
-    )
+    assert await _outcome(
+        stored, type_, column, many=False, as_text=as_text
+    ) == await _outcome(stored, type_, column, many=True, as_text=as_text)
 
 
-async def _outcome(stored, type_, column, *, many):
+async def _outcome(stored, type_, column, **options):
     try:
-        return repr(await stored(type_, column, many=many))
-    except (InvalidValueError, InvalidStatementError) as error:
+        return repr(await stored(type_, column, **options))
+    except StatementError as error:
         return type(error)

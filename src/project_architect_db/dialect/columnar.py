@@ -9,17 +9,19 @@ of 10,000 rows. Values are converted on the worker thread, not on the event loop
 
 from __future__ import annotations
 
-import datetime as dt
 import re
-import uuid
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 from sqlalchemy import exc
+from sqlalchemy.types import NULLTYPE
+
+from project_architect_db.dialect.arrow_arrays import REFUSALS, arrow_arrays, depends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sqlalchemy.types import TypeEngine
 
 ROWS = "__architect_rows__"
 """The name the Arrow table is registered under while its statement runs."""
@@ -28,13 +30,28 @@ ROWS_PER_STATEMENT = 100_000
 """One Arrow batch, read by one thread: so the rows keep their order, and their
 sequence gives out keys in that order."""
 
-_PLACEHOLDER = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\d+)""")
+_NAME = r'"(?:[^"]|"")*"'
+_QUOTED = rf"'(?:[^']|'')*'|{_NAME}"
+
+_PLACEHOLDER = re.compile(rf"{_QUOTED}|\$(\d+)")
 """A placeholder with its number; a string or a name in quotes without one."""
 
-_PLAIN_VALUES = re.compile(r"\bVALUES \((\$\d+(?:, \$\d+)*)\)")
+_INSERT = re.compile(
+    rf"\bINSERT\b(?P<how>[^(]*?)\bINTO\s+(?P<table>(?:{_NAME}|[^\s\"(])+)"
+    rf"\s*(?P<columns>\((?:{_NAME}|[^\")])*\))?\s*(?P<values>VALUES)\s*\(",
+    re.IGNORECASE,
+)
+_TAIL = re.compile(r"\s*(?:;?\s*$|ON\s+CONFLICT\b|RETURNING\b)", re.IGNORECASE)
+_UPDATE = re.compile(
+    rf"\s*ON\s+CONFLICT\s*(?P<keys>\((?:{_NAME}|[^\")])*\))?"
+    rf"(?:{_QUOTED}|[^'\"])*?\bDO\s+UPDATE\b",
+    re.IGNORECASE,
+)
+_BRACKET_OR_COMMA = re.compile(rf"{_QUOTED}|[][(){{}},]")
 
-_INTO = re.compile(r'\bINTO ((?:"(?:[^"]|"")*"|[^\s"(])+)')
-"""The table of an INSERT."""
+_DOUBTFUL = re.compile(r"--|/\*|;\s*\S|\$(?!\d)|\w\$|\w''")
+"""What a piece of SQL may hide in, with its quoted parts left out: a comment, other
+kinds of strings, a second statement."""
 
 
 def placeholders(sql: str) -> list[int]:
@@ -44,12 +61,97 @@ def placeholders(sql: str) -> list[int]:
     return [int(number) for number in _PLACEHOLDER.findall(sql) if number]
 
 
-def plain_values(sql: str) -> str | None:
+def is_plain_insert(sql: str) -> bool:
     """
-    What stands between the parentheses of VALUES, if it is nothing but placeholders.
+    Whether a piece of SQL is surely one INSERT, written so that we understand it.
     """
-    match = _PLAIN_VALUES.search(sql)
-    return match and match[1]
+    bare = re.sub(_QUOTED, "''", sql.strip())
+    return bare[:6].upper() == "INSERT" and not _DOUBTFUL.search(bare)
+
+
+class InsertText(NamedTuple):
+    """
+    An ``INSERT INTO table (columns) VALUES (values)`` and what may follow.
+
+    Attributes:
+        sql: All of it.
+        head: What comes before VALUES.
+        values: The expressions between its parentheses; empty if there are none.
+        tail: What comes after them.
+        table: The name of the table, in SQL.
+        columns: The names of its columns, in SQL; empty if they are not given.
+        keys: The columns by which it finds rows to update: empty if it updates
+            none, `None` if it does not say.
+    """
+
+    sql: str
+    head: str
+    values: list[str]
+    tail: str
+    table: str
+    columns: list[str]
+    keys: list[str] | None
+
+    @classmethod
+    def parse(cls, sql: str) -> InsertText:
+        """
+        The parts of a piece of SQL; all is head if it is no INSERT of one row.
+        """
+        match = _INSERT.search(sql)
+        values, end = _parts(sql, match.end()) if match else ([], 0)
+        if match is None or not _TAIL.match(sql, end):
+            return cls(sql, sql, [], "", "", [], [])
+        update = _UPDATE.match(sql, end)
+        keys: list[str] | None = []
+        if update or "REPLACE" in match["how"].upper():
+            keys = _names(update["keys"]) if update and update["keys"] else None
+        return cls(sql, sql[: match.start("values")], values, sql[end:],
+                   match["table"], _names(match["columns"] or "()"), keys)  # fmt: skip
+
+    @property
+    def inside(self) -> set[int]:
+        """
+        The numbers of the placeholders among the values, wherever they are.
+        """
+        return set(placeholders(",".join(self.values or [self.head])))
+
+    @property
+    def targets(self) -> dict[int, str]:
+        """
+        The columns that store a parameter as it is, by the parameter's number.
+        """
+        columns = self.columns or [f"#{n}" for n in range(1, len(self.values) + 1)]
+        return {
+            int(value[1:]): column
+            for column, value in zip(columns, self.values, strict=False)
+            if re.fullmatch(r"\$\d+", value)
+        }
+
+
+def _parts(sql: str, start: int) -> tuple[list[str], int]:
+    """
+    What stands between a parenthesis and its partner, comma by comma, and its end.
+    """
+    parts, depth = [], 0
+    for match in _BRACKET_OR_COMMA.finditer(sql, start):
+        if match[0] in tuple("([{"):
+            depth += 1
+        elif depth == 0 and match[0] in tuple(",)"):
+            parts.append(sql[start : match.start()].strip())
+            start = match.end()
+            if match[0] == ")":
+                return parts, start
+        elif match[0] in tuple(")]}"):
+            depth -= 1
+    return parts, 0
+
+
+def _names(columns: str) -> list[str]:
+    return [name for name in _parts(columns, 1)[0] if name]
+
+
+def _is_name(one: str, other: str) -> bool:
+    return one.strip('"').lower() == other.strip('"').lower()
 
 
 class Column(NamedTuple):
@@ -58,13 +160,11 @@ class Column(NamedTuple):
 
     Attributes:
         values: Gives its values, ready for the database.
-        is_decimal: It is stored as DECIMAL (or a list of them).
-        target: The column of the table that stores it as it is, in SQL.
+        type_: As which they are declared.
     """
 
     values: Callable[[], Iterable[Any]]
-    is_decimal: bool = False
-    target: str | None = None
+    type_: TypeEngine[Any] = NULLTYPE
 
 
 class RowsInsert:
@@ -72,37 +172,36 @@ class RowsInsert:
     The parameters of an INSERT of many rows, by column.
 
     Args:
-        single: The statement for one row, with all its placeholders.
-        values: What stands between the parentheses of its VALUES.
+        insert: The statement for one row, with all its placeholders.
         parameters: The values of all placeholders for the first row.
         columns: The parameters that differ from row to row, by their number.
         size: How many rows there are.
         one_by_one: Never insert them in one statement.
 
     Attributes:
+        single: The statement for one row.
         constants: Values of the placeholders that are the same in every row.
-        mixed: How many kinds of values there are in a column, by its number.
+        mixed: The columns that are stored by their type in the table: how many
+            kinds of values they have, by their number.
     """
 
     def __init__(
-        self, single: str, values: str, parameters: Sequence[Any],
-        columns: Mapping[int, Column], size: int, *,
-        one_by_one: bool = False,
+        self, insert: InsertText, parameters: Sequence[Any],
+        columns: Mapping[int, Column], size: int, *, one_by_one: bool = False,
     ) -> None:  # fmt: skip
-        self.single = single
+        self.single = insert.sql
         self.size = size
         self.mixed: dict[int, int] = {}
+        self._insert = insert
         self._parameters = parameters
         self._columns = columns
-        self._head, _, self._tail = single.partition(f"VALUES ({values})")
-        self._values = values
-        outside = {*placeholders(self._head), *placeholders(self._tail)}
+        outside = {*placeholders(insert.head), *placeholders(insert.tail)}
         # An upsert may set what each row says: that cannot be read from a table.
         self.one_by_one = one_by_one or not columns or not outside.isdisjoint(columns)
-        numbers = sorted({*outside, *placeholders(values)} - columns.keys())
+        numbers = sorted({*outside, *insert.inside} - columns.keys())
         self.constants = [parameters[number - 1] for number in numbers]
         self._place = {number: place for place, number in enumerate(numbers, start=1)}
-        self.statement = single if self.one_by_one else self.from_table({})
+        self.statement = self.single if self.one_by_one else self.from_table({})
 
     def from_table(self, types: Mapping[int, str]) -> str:
         """
@@ -118,7 +217,7 @@ class RowsInsert:
             number = int(match[1])
             if number in self._place:
                 return f"${self._place[number]}"
-            if number not in types:
+            if self.mixed.get(number, 1) == 1:
                 return f'{ROWS}."{number}"'
             casts = [
                 f'CAST({ROWS}."{number}.{part}" AS {types[number]})'
@@ -126,18 +225,27 @@ class RowsInsert:
             ]
             return f"COALESCE({', '.join(casts)})"
 
-        text = f"{self._head}SELECT {self._values} FROM {ROWS}{self._tail}"
+        insert = self._insert
+        values = ", ".join(insert.values)
+        text = f"{insert.head}SELECT {values} FROM {ROWS}{insert.tail}"
         return _PLACEHOLDER.sub(replaced, text)
 
     def types_query(self) -> str | None:
         """
         A query whose result has the types of the columns that are `mixed`.
+
+        `None` where no column has the type. Nor may one that is not named be cast
+        to: a generated column may stand before it.
         """
-        table = _INTO.search(self.single)
-        targets = [self._columns[number].target for number in self.mixed]
-        if table is None or None in targets:
+        targets = self._insert.targets
+        is_named = bool(self._insert.columns)
+        if not all(
+            number in targets and (is_named or kinds == 1)
+            for number, kinds in self.mixed.items()
+        ):
             return None
-        return f"SELECT {', '.join(map(str, targets))} FROM {table[1]} LIMIT 0"
+        names = ", ".join(targets[number] for number in self.mixed)
+        return f"SELECT {names} FROM {self._insert.table} LIMIT 0"
 
     def __repr__(self) -> str:
         return f"({self.size} rows in {len(self._columns)} columns)"
@@ -173,97 +281,31 @@ class RowsInsert:
         if self.one_by_one:
             return None
         arrays: dict[str, pa.Array] = {}
+        columns = dict(zip(self._columns, self.columns(), strict=True))
         try:
-            for (number, column), values in zip(
-                self._columns.items(), self.columns(), strict=True
-            ):
-                parts = _by_kind(values)
-                if len(parts) > 1:
-                    self.mixed[number] = len(parts)
-                for part, of_a_kind in enumerate(parts):
-                    name = f"{number}.{part}" if len(parts) > 1 else f"{number}"
-                    arrays[name] = _array(of_a_kind, are_decimals=column.is_decimal)
-        except (pa.ArrowException, OverflowError, UnicodeError, TypeError):
+            if self._meets_itself(columns):
+                return None
+            for number, values in columns.items():
+                type_ = self._columns[number].type_
+                kinds = arrow_arrays(values, type_)
+                if len(kinds) > 1 or depends(kinds[0], type_):
+                    self.mixed[number] = len(kinds)
+                for part, array in enumerate(kinds):
+                    name = f"{number}.{part}" if len(kinds) > 1 else f"{number}"
+                    arrays[name] = array
+        except REFUSALS:
             return None
         return pa.table(arrays)
 
-
-class _Aware:
-    """
-    The kind of a datetime with a zone.
-    """
-
-
-_ARROW_TYPES: dict[type, pa.DataType] = {
-    bool: pa.bool_(),
-    int: pa.int64(),
-    float: pa.float64(),
-    str: pa.string(),
-    bytes: pa.binary(),
-    bytearray: pa.binary(),
-    memoryview: pa.binary(),
-    dt.datetime: pa.timestamp("us"),
-    _Aware: pa.timestamp("us", "UTC"),
-    dt.date: pa.date32(),
-    dt.timedelta: pa.month_day_nano_interval(),
-}
-_KINDS = (bool, int, float, str, bytes, bytearray, memoryview, dt.date,
-          dt.time, dt.timedelta, Decimal, uuid.UUID, list, tuple)  # fmt: skip
-
-
-def _by_kind(values: list[Any]) -> list[list[Any]]:
-    """
-    The values, once for each kind of them, with `None` for those of other kinds.
-
-    Arrow would, for example, cut a datetime that follows a date down to its date.
-    """
-    types = set(map(type, values)) - {type(None)}
-    if len(types) <= 1 and not any(issubclass(type_, dt.datetime) for type_ in types):
-        return [values]
-    kinds = [None if value is None else _kind(value) for value in values]
-    return [
-        [v if of is kind else None for v, of in zip(values, kinds, strict=True)]
-        for kind in dict.fromkeys(kinds)
-        if kind is not None
-    ]
-
-
-def _array(values: Sequence[Any], *, are_decimals: bool) -> pa.Array:
-    """
-    Values of one kind as an Arrow array that DuckDB stores just as it would them.
-
-    Raises:
-        TypeError: Arrow might change what would be stored.
-    """
-    first = next((value for value in values if value is not None), None)
-    if first is None:
-        return pa.nulls(len(values))
-    kind = _kind(first)
-    if kind is Decimal and not are_decimals:
-        raise TypeError(kind)  # all would get the same scale: 2 the text "2.00"
-    if kind is uuid.UUID:
-        return pa.array([v if v is None else str(v) for v in values], pa.string())
-    if kind is dt.time and any(v.tzinfo for v in values if v is not None):
-        raise TypeError(kind)  # Arrow's times have no zone
-    if kind in (list, tuple):
-        items = [item for value in values if value for item in value]
-        if len(_by_kind(items)) > 1:
-            raise TypeError(kind)
-        items_type = _array(items, are_decimals=are_decimals).type
-        return pa.array(values, pa.list_(items_type))
-    try:
-        array = pa.array(values, _ARROW_TYPES.get(kind))
-    except OverflowError:
-        array = pa.array(values, pa.uint64())
-    if pa.types.is_decimal256(array.type):
-        raise TypeError(array.type)  # more digits than DuckDB has
-    return array
-
-
-def _kind(value: object) -> type:
-    if isinstance(value, dt.datetime):
-        return dt.datetime if value.tzinfo is None else _Aware
-    for kind in _KINDS:
-        if isinstance(value, kind):
-            return kind
-    raise TypeError(type(value))
+    def _meets_itself(self, columns: Mapping[int, Sequence[Any]]) -> bool:
+        """
+        Whether one row might update another: DuckDB would forget the second one.
+        """
+        keys, targets = self._insert.keys, self._insert.targets
+        if not keys:
+            return keys is None
+        found = [n for key in keys for n in targets if _is_name(targets[n], key)]
+        lists = [columns[number] for number in found if number in columns]
+        if len(found) < len(keys):
+            return True
+        return len(set(zip(*lists, strict=True))) < self.size

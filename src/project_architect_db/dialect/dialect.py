@@ -12,19 +12,26 @@ from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.sql.compiler import InsertmanyvaluesSentinelOpts, _InsertManyValuesBatch
 from sqlalchemy.util.concurrency import await_
 
-from project_architect_db.dialect import compiler, types
+from project_architect_db.dialect import types
 from project_architect_db.dialect.adapter import AsyncDuckDBConnection, DuckDBModule
+from project_architect_db.dialect.compiler import (
+    DuckDBCompiler,
+    DuckDBIdentifierPreparer,
+)
 from project_architect_db.dialect.connection_pool import ConnectionPool
 from project_architect_db.dialect.database import Database, shared_database
+from project_architect_db.dialect.ddl_compiler import DuckDBDDLCompiler
 from project_architect_db.dialect.driver import DriverConnection
 from project_architect_db.dialect.execution import DuckDBExecutionContext, in_seconds
 from project_architect_db.dialect.reflection import DuckDBReflection
 from project_architect_db.dialect.statements import NO_SAVEPOINTS
+from project_architect_db.dialect.type_compiler import DuckDBTypeCompiler
 from project_architect_db.errors import ConfigurationError, UnsupportedOperationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from sqlalchemy import MetaData
     from sqlalchemy.engine.interfaces import ConnectArgsType
     from sqlalchemy.engine.url import URL
 
@@ -36,6 +43,9 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
     URLs: ``duckdb+async:///relative.duckdb``, ``duckdb+async:////absolute.duckdb``,
     ``duckdb+async://`` (in memory, one database per engine) and
     ``duckdb+async:///:memory:name`` (in memory, shared by name in this process).
+
+    Foreign keys are kept by the dialect, not by DuckDB; see `references`. After SQL
+    that is text alone, those of the attribute `metadata`.
 
     Options in the query of the URL: `emit_foreign_keys`, `write_timeout`,
     `query_timeout`; all others are DuckDB's own settings, such as `memory_limit`.
@@ -56,10 +66,10 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
     supports_statement_cache = True
     default_paramstyle = "numeric_dollar"
     execution_ctx_cls = DuckDBExecutionContext
-    statement_compiler = compiler.DuckDBCompiler
-    ddl_compiler = compiler.DuckDBDDLCompiler
-    type_compiler_cls = compiler.DuckDBTypeCompiler
-    preparer = compiler.DuckDBIdentifierPreparer
+    statement_compiler = DuckDBCompiler
+    ddl_compiler = DuckDBDDLCompiler
+    type_compiler_cls = DuckDBTypeCompiler
+    preparer = DuckDBIdentifierPreparer
     colspecs = types.COLUMN_TYPES
     max_identifier_length = 255
 
@@ -114,6 +124,7 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
         self._json_serializer = json_serializer or types.compact_json
         self._json_deserializer = json_deserializer
         self.database: Database | None = None
+        self.metadata: MetaData | None = None
         event.listen(self, "handle_error", _keep_connection)
 
     @classmethod
@@ -185,6 +196,19 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
         """
         driver: DriverConnection = connection._connection
         return driver
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """
+        Commit, unless a foreign key refers to nothing.
+        """
+        driver: DriverConnection = dbapi_connection.driver_connection
+        try:
+            if not self.emit_foreign_keys:
+                driver.references.check(self.metadata, anything=driver.wrote_anything)
+        except BaseException:
+            dbapi_connection.rollback()  # SQLAlchemy takes it for ended
+            raise
+        dbapi_connection.commit()
 
     def do_terminate(self, dbapi_connection: Any) -> None:
         """

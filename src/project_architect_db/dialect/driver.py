@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from weakref import WeakSet
 
+from project_architect_db.dialect.references import References
 from project_architect_db.dialect.transaction import (
     GateNeededError,
     Request,
@@ -34,7 +35,7 @@ from project_architect_db.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from project_architect_db.dialect.database import Database
     from project_architect_db.dialect.stream import Stream
@@ -124,6 +125,7 @@ class DriverConnection:
     Attributes:
         opened_at: Where its transaction was opened, for whoever waits for it.
         statement: The SQL that runs right now.
+        references: What to make sure of before the transaction commits.
         query_timeout: Seconds for a statement that has no limit of its own.
     """
 
@@ -140,6 +142,7 @@ class DriverConnection:
         self._write_timeout = write_timeout
         self.query_timeout = query_timeout
         self._waited = 0.0  # by the latest statement, for the gate
+        self.references = References()
         self._transaction = Transaction(database)
         self._worker = Worker("duckdb-connection")
         self._user: object | None = None
@@ -307,6 +310,41 @@ class DriverConnection:
             if self._user is user:
                 self.statement = None
 
+    @property
+    def wrote_anything(self) -> bool:
+        """
+        Whether SQL of unknown effect has run in this transaction.
+        """
+        return self._transaction.wrote_anything
+
+    async def fail(self, error: BaseException) -> None:
+        """
+        End the transaction because of an error that DuckDB does not know of.
+        """
+        with _Use(self) as user:
+            fail = functools.partial(self._transaction.fail, error, lost_a_write=True)
+            self._end_streams()
+            await self._end(fail)
+            self._require(user)
+
+    async def ask_committed(
+        self, sql: str, parameters: Sequence[Any]
+    ) -> list[tuple[Any, ...]]:
+        """
+        Ask what was committed before this transaction, beside it.
+        """
+
+        def ask() -> list[tuple[Any, ...]]:
+            duck = self.database.cursor()
+            try:
+                rows: list[tuple[Any, ...]] = duck.execute(sql, parameters).fetchall()
+                return rows
+            finally:
+                self.database.close(duck)
+
+        with _Use(self):
+            return await self._worker.call(ask)
+
     async def _stop(self, user: object, error: BaseException, request: Request) -> None:
         """
         End the transaction of a statement that was cancelled or ran out of time.
@@ -394,6 +432,7 @@ class DriverConnection:
         """
         with _Use(self):
             self.opened_at = None
+            self.references.clear()
             self._end_streams()
             writes = self._lease is not None
             self._end_lease()
@@ -418,6 +457,7 @@ class DriverConnection:
         Queue a ROLLBACK behind whatever still runs, and do not wait for it.
         """
         self.opened_at = None
+        self.references.clear()
         self._end_streams()
         if self._lease or self._user or self._transaction.has_state:
             self._end_lease()

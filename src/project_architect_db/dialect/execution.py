@@ -7,29 +7,31 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exc
-from sqlalchemy import types as sqltypes
+from sqlalchemy import Table, exc
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.types import NULLTYPE
+from sqlalchemy.util.concurrency import await_
 
 from project_architect_db.dialect.columnar import (
     ROWS_PER_STATEMENT,
     Column,
+    InsertText,
     RowsInsert,
-    placeholders,
-    plain_values,
+    is_plain_insert,
 )
-from project_architect_db.dialect.compiler import implicit_sequence_column
-from project_architect_db.errors import ConfigurationError
+from project_architect_db.dialect.ddl_compiler import implicit_sequence_column
+from project_architect_db.errors import ArchitectError, ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from sqlalchemy.types import TypeEngine
 
     from project_architect_db.dialect.adapter import DuckDBCursor
+    from project_architect_db.dialect.driver import DriverConnection
 
 
 class DuckDBExecutionContext(DefaultExecutionContext):
@@ -110,15 +112,9 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         """
         The INSERT of many rows, in pieces of at most 100,000.
         """
-        compiled, rows = self.compiled, self._rows
-        names = compiled.positiontup
-        imv = compiled._insertmanyvalues
-        values = imv.single_values_expr
-        if compiled.schema_translate_map:
-            values = compiled.preparer._render_schema_translates(
-                values, self.execution_options.get("schema_translate_map", {})
-            )
-        inside = set(placeholders(values))
+        rows, names = self._rows, self.compiled.positiontup
+        insert = self._insert_text(statement)
+        imv = self.compiled._insertmanyvalues
         # Since DuckDB 2.0.1 an upsert returns the rows that it updated before those
         # it inserted.
         one_by_one = self._refers_to_itself() or (
@@ -126,37 +122,30 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         )
         for start in range(0, len(rows), ROWS_PER_STATEMENT):
             piece = rows[start : start + ROWS_PER_STATEMENT]
+            columns = {
+                number: self._column(piece, name)
+                for number, name in enumerate(names, start=1)
+                if number in insert.inside or name in self._given
+            }
             yield RowsInsert(
-                statement,
-                values,
-                self.parameters[0],
-                {
-                    number: self._column(piece, name)
-                    for number, name in enumerate(names, start=1)
-                    if number in inside or name in self._given
-                },
-                len(piece),
-                one_by_one=one_by_one,
+                insert, self.parameters[0], columns, len(piece), one_by_one=one_by_one
             )
 
     def _column(self, rows: Sequence[Mapping[str, Any]], name: str) -> Column:
+        type_ = self.compiled.binds[name].type
         processor = self.compiled._bind_processors.get(name)
         if processor is None:
-            return self._typed(name, lambda: [row[name] for row in rows])
-        return self._typed(name, lambda: [processor(row[name]) for row in rows])
+            return Column(lambda: [row[name] for row in rows], type_)
+        return Column(lambda: [processor(row[name]) for row in rows], type_)
 
-    def _typed(self, name: str, values: Callable[[], list[Any]]) -> Column:
-        type_ = self.compiled.binds[name].type
-        column = self.compiled.compile_state.dml_table.c.get(name)
-        target = None
-        if column is not None and not type_._has_bind_expression:
-            target = self.identifier_preparer.format_column(column)
-        return Column(values, self._is_decimal(name), target)
-
-    def _is_decimal(self, name: str) -> bool:
-        type_ = self.compiled.binds[name].type
-        item_type = getattr(type_, "item_type", type_)
-        return item_type._type_affinity is sqltypes.Numeric
+    def _insert_text(self, statement: str) -> InsertText:
+        insert = InsertText.parse(statement)
+        if insert.keys is not None or not self.isinsert:
+            return insert
+        # An INSERT OR REPLACE; DuckDB refuses it where there is more than one key.
+        key = self.compiled.compile_state.dml_table.primary_key
+        names = [self.identifier_preparer.format_column(column) for column in key]
+        return insert._replace(keys=names or None)
 
     def _refers_to_itself(self) -> bool:
         """
@@ -164,26 +153,71 @@ class DuckDBExecutionContext(DefaultExecutionContext):
 
         DuckDB finds no parent among the rows of the same statement.
         """
+        if not (self.dialect.emit_foreign_keys and self.isinsert):
+            return bool(self.dialect.emit_foreign_keys)  # its SQL does not tell
         table = self.compiled.compile_state.dml_table
-        return self.dialect.emit_foreign_keys and any(
-            key.column.table is table for key in table.foreign_keys
-        )
+        return any(key.column.table is table for key in table.foreign_keys)
 
     def plain_rows_insert(self) -> RowsInsert | None:
         """
         An executemany that SQLAlchemy leaves to the DBAPI, such as an upsert.
         """
-        rows = self.parameters
-        values = plain_values(self.statement) if self.isinsert else None
-        if values is None:
+        rows, sql = self.parameters, self.statement
+        if not (self.isinsert or is_plain_insert(sql)):
             return None
-        inside, binds = set(placeholders(values)), self.compiled.binds
+        insert = self._insert_text(sql)
+        size = max(insert.inside, default=0) if self.compiled is None else len(rows[0])
+        if not insert.values or set(map(len, rows)) != {size}:
+            return None
+        binds: list[Any] = [None] * size
+        if self.compiled is not None:
+            binds = [self.compiled.binds[name] for name in self.compiled.positiontup]
         columns = {
-            number: self._typed(name, lambda i=number - 1: [row[i] for row in rows])  # type: ignore[misc]
-            for number, name in enumerate(self.compiled.positiontup, start=1)
-            if number in inside or not binds[name].unique
+            number: Column(
+                lambda i=number - 1: [row[i] for row in rows],  # type: ignore[misc]
+                NULLTYPE if bind is None else bind.type,
+            )
+            for number, bind in enumerate(binds, start=1)
+            if bind is None or number in insert.inside or not bind.unique
         }
-        return RowsInsert(self.statement, values, rows[0], columns, len(rows))
+        one_by_one = self._refers_to_itself()
+        return RowsInsert(insert, rows[0], columns, len(rows), one_by_one=one_by_one)
+
+    def pre_exec(self) -> None:
+        """
+        Called by SQLAlchemy before a compiled statement runs.
+        """
+        if self.isdelete and (table := self._written_table) is not None:
+            self._driver.references.before_delete(self, table)
+
+    def post_exec(self) -> None:
+        """
+        Called by SQLAlchemy after a compiled statement has run.
+        """
+        table = self._written_table
+        if table is not None and not self.dialect.emit_foreign_keys:
+            try:
+                self._driver.references.after(self, table)
+            except ArchitectError as error:
+                # The statement has run already, and must not be committed.
+                await_(self._driver.fail(error))
+                raise
+
+    @property
+    def _driver(self) -> DriverConnection:
+        driver: DriverConnection = self._dbapi_connection.driver_connection
+        return driver
+
+    @property
+    def _written_table(self) -> Table | None:
+        """
+        The table that an INSERT, UPDATE or DELETE writes, where it is all it writes.
+        """
+        compiled: Any = self.compiled
+        if not isinstance(compiled, SQLCompiler) or not self.is_crud or compiled.ctes:
+            return None
+        table = compiled.compile_state.dml_table  # type: ignore[union-attr]
+        return table if isinstance(table, Table) else None
 
     def create_default_cursor(self) -> DuckDBCursor:  # type: ignore[override]
         """
@@ -201,9 +235,8 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         if "timeout" in self.execution_options:
             seconds = self.execution_options["timeout"]
             cursor.timeout = None if seconds is None else in_seconds("timeout", seconds)
-        compiled = self.compiled
-        if isinstance(compiled, SQLCompiler) and self.is_crud and not compiled.ctes:
-            table = compiled.compile_state.dml_table  # type: ignore[union-attr]
+        self._driver.references.use(self.root_connection)
+        if (table := self._written_table) is not None:
             cursor.tables = frozenset((table.name,))
         return cursor
 

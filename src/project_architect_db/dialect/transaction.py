@@ -110,6 +110,13 @@ class Transaction:
         """
         return self.begun or self.snapshot is not None or self.failure is not None
 
+    @property
+    def wrote_anything(self) -> bool:
+        """
+        Whether SQL whose tables are not known may have written.
+        """
+        return self.lease is not None and self._written is None
+
     def connect(self, config: Mapping[str, Any] | None = None) -> None:
         """
         Open the connection, and the database with it if it is the first.
@@ -252,7 +259,7 @@ class Transaction:
             return None
         duck.execute(query)
         types = [str(column[1]) for column in duck.description]
-        if any(re.search("UNION|VARIANT", type_) for type_ in types):
+        if any(re.search("UNION|VARIANT|BIT", type_) for type_ in types):
             return None
         sql = rows.from_table(dict(zip(rows.mixed, types, strict=True)))
         (parsed,) = self.database.statements.parse(duck, sql).statements

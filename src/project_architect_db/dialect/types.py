@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +19,10 @@ from duckdb_engine.datatypes import (
     USmallInteger,
     UTinyInteger,
 )
-from sqlalchemy import cast
+from sqlalchemy import cast, func
 from sqlalchemy import types as sqltypes
 from sqlalchemy.dialects.postgresql import INTERVAL
+from sqlalchemy.sql.operators import OperatorClass
 
 from project_architect_db.dialect.nested_types import (
     FixedArray,
@@ -56,18 +58,29 @@ class VARIANT(sqltypes.TypeEngine[Any]):
     """
     Any JSON-like value, stored in columns of its own.
 
-    It goes in as JSON, since DuckDB would turn ``[1, "a"]`` into ``["1", "a"]``;
-    so an integer of more than 64 bits is rounded to a float.
+    It goes in as JSON, since DuckDB would turn ``[1, "a"]`` into ``["1", "a"]``.
     """
 
     __visit_name__ = "VARIANT"
+    operator_classes = OperatorClass.ANY
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], str | None]:
         """
         JSON text; `None` is NULL.
+
+        An integer that DuckDB would read from it as a float is refused.
         """
         serialize: Any = dialect._json_serializer
-        return lambda value: None if value is None else serialize(value)
+
+        def process(value: Any) -> str | None:
+            if value is None:
+                return None
+            text: str = serialize(value)
+            if _LONG_NUMBER.search(text):  # or digits in a string: so, look closer
+                json.loads(text, parse_int=_integer_of_64_bits)
+            return text
+
+        return process
 
     def bind_expression(self, bindvalue: Any) -> Any:
         """
@@ -76,12 +89,26 @@ class VARIANT(sqltypes.TypeEngine[Any]):
         return cast(cast(bindvalue, sqltypes.JSON), VARIANT)
 
 
+_LONG_NUMBER = re.compile(r"\d{19}")
+
+
+def _integer_of_64_bits(digits: str) -> None:
+    if not -(2**63) <= int(digits) < 2**64:
+        raise ValueError(
+            f"{digits}: a VARIANT keeps integers of up to 64 bits; "
+            "put a larger one in as text, or in a column of its own, such as BIGNUM"
+        )
+
+
 class BIT(sqltypes.TypeEngine[str]):
     """
     A string of bits, such as ``'0101'``.
     """
 
     __visit_name__ = "BIT"
+    operator_classes = (
+        OperatorClass.BASE | OperatorClass.COMPARISON | OperatorClass.BITWISE
+    )
 
 
 class BIGNUM(sqltypes.Integer):
@@ -174,7 +201,36 @@ class _Interval(INTERVAL):
         return lambda value: f"to_microseconds({value // microsecond})"
 
 
+DECIMALS = 10
+"""
+How many decimals a `Numeric` has that declares neither precision nor scale.
+
+PostgreSQL's has any number; DuckDB's DECIMAL has 38 digits at most, and a fixed
+scale, by default a mere 3. With 10 there are 28 digits before the point, and two
+such columns can be multiplied: the product has 20 decimals, and still 18 digits
+before the point. It is SQLAlchemy's default as well, where decimals come from floats.
+"""
+
+
+def _within_decimals(value: Any) -> Any:
+    if isinstance(value, Decimal) and value.is_finite():
+        _, digits, exponent = value.as_tuple()
+        excess = -DECIMALS - exponent  # type: ignore[operator]  # it is finite
+        if excess > 0 and any(digits[-excess:]):
+            raise ValueError(
+                f"{value} has more than the {DECIMALS} decimals of a Numeric without "
+                "a scale; round it, or declare the scale, as in Numeric(38, 20)"
+            )
+    return value
+
+
 class _Numeric(sqltypes.Numeric):  # type: ignore[type-arg]
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        # Who declares a scale gets values rounded to it, as in PostgreSQL; who does
+        # not, expects to keep every digit. Floats are approximations already.
+        undeclared = self.precision is None and self.scale is None
+        return _within_decimals if undeclared else None
+
     def result_processor(
         self, dialect: Dialect, coltype: object
     ) -> Callable[[Any], Any] | None:
@@ -196,6 +252,31 @@ class _Float(sqltypes.Float):  # type: ignore[type-arg]
             digits = self._effective_decimal_return_scale
             return lambda v: None if v is None else Decimal(f"{v:.{digits}f}")
         return lambda v: float(v) if isinstance(v, Decimal) else v
+
+
+class _JSON(sqltypes.JSON):
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[Any], Any]:
+        decode: Any = super().result_processor(dialect, coltype)
+
+        def process(value: Any) -> Any:
+            # a path with wildcards, such as `$.list[*]`, finds a list of JSON texts
+            return [*map(decode, value)] if isinstance(value, list) else decode(value)
+
+        return process
+
+
+class TextAsJson(sqltypes.String):
+    """
+    A text that becomes the JSON string of it, as DuckDB spells that.
+    """
+
+    def bind_expression(self, bindvalue: Any) -> Any:
+        """
+        ``to_json``; Python escapes control characters in lower case.
+        """
+        return func.to_json(bindvalue)
 
 
 compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
@@ -270,6 +351,7 @@ COLUMN_TYPES: dict[type[TypeEngine[Any]], type[TypeEngine[Any]]] = {
     sqltypes.DateTime: _DateTime,
     sqltypes.Interval: _Interval,
     INTERVAL: _Interval,
+    sqltypes.JSON: _JSON,
     sqltypes.JSON.JSONIndexType: _JsonIndexType,
     sqltypes.JSON.JSONIntIndexType: _JsonIntIndexType,
     sqltypes.JSON.JSONStrIndexType: _JsonStrIndexType,

@@ -13,7 +13,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -73,7 +73,7 @@ async def stream(
             yield piece
         code = await process.wait()
     finally:
-        await _finish(process, stdout, complaints)
+        await _to_its_end(_finish(process, stdout, complaints))
     if code:
         said = complaints.result().decode(errors="replace").strip()
         raise GitError(command=command, returncode=code, stderr=said)
@@ -96,6 +96,21 @@ async def _finish(
         pass
     await asyncio.wait({complaints})
     await process.wait()
+
+
+async def _to_its_end(work: Coroutine[object, object, None]) -> None:
+    """
+    Await it to its end, however often the task is cancelled meanwhile.
+    """
+    task, cancellation = asyncio.ensure_future(work), None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancellation = error
+    task.result()
+    if cancellation is not None:
+        raise cancellation
 
 
 async def output(folder: str | os.PathLike[str], *arguments: str) -> bytes:

@@ -121,6 +121,7 @@ class DatabaseEngine:
             max_overflow=max_overflow,
             pool_timeout=settings.pool_timeout,
         )
+        engine.dialect.metadata = self.metadata  # type: ignore[attr-defined]
         event.listen(engine.sync_engine, "connect", self._connected)
         return engine
 
