@@ -77,7 +77,7 @@ def statements(engine):
         sent.append((statement, getattr(parameters, "size", None)))
 
     def note_plain(cursor, statement, parameters, context):
-        rows = context.plain_rows_insert()
+        rows = context.rows_statement()
         if rows is not None:
             sent[-1] = rows.statement, rows.size
 

@@ -17,8 +17,10 @@ from project_architect_db.dialect import types
 from project_architect_db.dialect.arrow_arrays import MOST_KINDS
 from project_architect_db.dialect.columnar import (
     Column,
+    RowsStatement,
+)
+from project_architect_db.dialect.row_texts import (
     InsertText,
-    RowsInsert,
     is_plain_insert,
     placeholders,
 )
@@ -37,7 +39,7 @@ def rows_insert(*columns, type_=TEXT, sql=SQL, **kw):
     """
     An INSERT of values for $1, $2, …
     """
-    return RowsInsert(
+    return RowsStatement(
         InsertText.parse(sql),
         [column[0] for column in columns],
         {
@@ -284,7 +286,7 @@ def test_the_types_of_columns_are_asked_of_their_table(sql, values, expected):
 
 
 def test_the_statement_reads_the_columns_by_their_number():
-    insert = RowsInsert(
+    insert = RowsStatement(
         InsertText.parse(
             "INSERT INTO t (a, b) VALUES ($2, upper($4) || '$1''') ON CONFLICT (a) "
             "DO UPDATE SET b = $3 || $1"
@@ -314,7 +316,7 @@ def test_what_differs_from_row_to_row_outside_of_values_goes_one_by_one():
 
 
 def test_rows_that_differ_in_nothing_go_one_by_one():
-    insert = RowsInsert(InsertText.parse(SQL), ["same"], {}, 2)
+    insert = RowsStatement(InsertText.parse(SQL), ["same"], {}, 2)
 
     assert insert.arrow_table() is None
     assert [["same"], ["same"]] == list(insert.rows())
@@ -340,7 +342,7 @@ def test_rows_that_differ_in_nothing_go_one_by_one():
 )
 def test_rows_that_might_update_each_other_go_one_by_one(tail, goes_together):
     sql = f"INSERT INTO t (a, b, c, d, e) VALUES ($1, $2, $3, lower($2), $4) {tail}"
-    insert = RowsInsert(
+    insert = RowsStatement(
         InsertText.parse(sql),
         [1, "x", 1, "same"],
         {
@@ -358,7 +360,7 @@ def test_a_value_that_cannot_be_converted_is_a_statement_error():
     def fail():
         raise ValueError("no such color")
 
-    insert = RowsInsert(InsertText.parse(SQL), [1], {1: Column(fail)}, 2)
+    insert = RowsStatement(InsertText.parse(SQL), [1], {1: Column(fail)}, 2)
 
     with pytest.raises(StatementError, match="no such color") as caught:
         insert.arrow_table()

@@ -10,7 +10,7 @@ import duckdb
 from sqlalchemy.engine import AdaptedConnection
 from sqlalchemy.util.concurrency import await_
 
-from project_architect_db.dialect.columnar import RowsInsert
+from project_architect_db.dialect.columnar import RowsStatement
 from project_architect_db.dialect.stream import Stream
 from project_architect_db.dialect.transaction import Request
 
@@ -62,12 +62,12 @@ class DuckDBCursor:
         self._stream: Stream | None = None
 
     def execute(
-        self, operation: str, parameters: Sequence[Any] | RowsInsert = ()
+        self, operation: str, parameters: Sequence[Any] | RowsStatement = ()
     ) -> None:
         """
         Run a statement, and fetch its rows unless it is a stream.
         """
-        if isinstance(parameters, RowsInsert):
+        if isinstance(parameters, RowsStatement):
             self._send(operation, rows=parameters)
         else:
             self._send(operation, parameters)
@@ -80,7 +80,7 @@ class DuckDBCursor:
 
     def _send(
         self, operation: str, parameters: Sequence[Any] = (), *,
-        many: Sequence[Sequence[Any]] | None = None, rows: RowsInsert | None = None,
+        many: Sequence[Sequence[Any]] | None = None, rows: RowsStatement | None = None,
     ) -> None:  # fmt: skip
         self.statement = operation
         request = Request(

@@ -304,9 +304,9 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
         self, cursor: Any, statement: str, parameters: Any, context: Any = None
     ) -> None:
         """
-        Upserts and other INSERTs by columns too; UPDATE and DELETE row by row.
+        Upserts, and UPDATE and DELETE by key, go through columns too.
         """
-        rows = context.plain_rows_insert() if context is not None else None
+        rows = context.rows_statement() if context is not None else None
         if rows is None:
             cursor.executemany(statement, parameters)
         else:

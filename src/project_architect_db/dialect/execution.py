@@ -5,7 +5,7 @@ How one statement is run: its cursor, and its parameters by column.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Table, exc
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -17,11 +17,14 @@ from sqlalchemy.util.concurrency import await_
 from project_architect_db.dialect.columnar import (
     ROWS_PER_STATEMENT,
     Column,
-    InsertText,
-    RowsInsert,
-    is_plain_insert,
+    RowsStatement,
 )
 from project_architect_db.dialect.ddl_compiler import implicit_sequence_column
+from project_architect_db.dialect.row_texts import (
+    InsertText,
+    KeyedText,
+    is_plain_insert,
+)
 from project_architect_db.errors import ArchitectError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -45,7 +48,7 @@ class DuckDBExecutionContext(DefaultExecutionContext):
     dialect: Any
     parameters: Any
     _rows: Any = None
-    """The parameter sets of an INSERT of many rows."""
+    """The parameter sets of a statement for many rows."""
     _given: AbstractSet[str]
     """The parameters that the caller gave with each row."""
 
@@ -56,7 +59,7 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         *args: Any, **kwargs: Any,
     ) -> DefaultExecutionContext:  # fmt: skip
         """
-        Prepare an INSERT of many rows without touching each value of each row.
+        Prepare a statement for many rows without touching each value of each row.
 
         SQLAlchemy would build a dict and a list for every row, on the event
         loop: most of the time of a bulk INSERT. So it is shown the first row
@@ -64,10 +67,7 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         """
         by_column = (
             len(parameters) > 1
-            and compiled.isinsert
-            and compiled._insertmanyvalues is not None
-            and compiled._insertmanyvalues.num_positional_params_counted > 0
-            and not any(c._insert_sentinel for c in compiled.insert_prefetch)
+            and (_inserts_values(compiled) or _is_keyed(compiled))
             and all(
                 (bind.key == name or bind.unique) and bind.callable is None
                 for bind, name in compiled.bind_names.items()
@@ -96,19 +96,23 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         if not added:
             self.compiled_parameters = list(rows)
         else:
-            for column in compiled.insert_prefetch:
+            prefetch = compiled.insert_prefetch or compiled.update_prefetch
+            for column in prefetch:
                 added[compiled._within_exec_param_key_getter(column)] = None
             self.compiled_parameters = [{**added, **row} for row in rows[1:]]
-            if compiled.insert_prefetch:
+            if prefetch:
                 self._process_execute_defaults()
             self.compiled_parameters.insert(0, first)
         self._rows = self.compiled_parameters
+        if not self.isinsert:
+            self.execute_style = ExecuteStyle.EXECUTEMANY
+            return
         self.execute_style = ExecuteStyle.INSERTMANYVALUES
         imv = compiled._insertmanyvalues
         if imv.sentinel_columns is not None:
             self._num_sentinel_cols = imv.num_sentinel_columns
 
-    def rows_inserts(self, statement: str) -> Iterator[RowsInsert]:
+    def rows_inserts(self, statement: str) -> Iterator[RowsStatement]:
         """
         The INSERT of many rows, in pieces of at most 100,000.
         """
@@ -127,7 +131,7 @@ class DuckDBExecutionContext(DefaultExecutionContext):
                 for number, name in enumerate(names, start=1)
                 if number in insert.inside or name in self._given
             }
-            yield RowsInsert(
+            yield RowsStatement(
                 insert, self.parameters[0], columns, len(piece), one_by_one=one_by_one
             )
 
@@ -158,10 +162,20 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         table = self.compiled.compile_state.dml_table
         return any(key.column.table is table for key in table.foreign_keys)
 
-    def plain_rows_insert(self) -> RowsInsert | None:
+    def rows_statement(self) -> RowsStatement | None:
         """
-        An executemany that SQLAlchemy leaves to the DBAPI, such as an upsert.
+        An executemany that SQLAlchemy leaves to the DBAPI, such as an UPDATE.
         """
+        if self._rows is None:
+            return self._plain_insert()
+        text = cast("KeyedText", KeyedText.parse(self.statement))
+        columns = {
+            number: self._column(self._rows, name)
+            for number, name in enumerate(self.compiled.positiontup, start=1)
+        }
+        return RowsStatement(text, self.parameters[0], columns, len(self._rows))
+
+    def _plain_insert(self) -> RowsStatement | None:
         rows, sql = self.parameters, self.statement
         if not (self.isinsert or is_plain_insert(sql)):
             return None
@@ -181,7 +195,7 @@ class DuckDBExecutionContext(DefaultExecutionContext):
             if bind is None or number in insert.inside or not bind.unique
         }
         one_by_one = self._refers_to_itself()
-        return RowsInsert(insert, rows[0], columns, len(rows), one_by_one=one_by_one)
+        return RowsStatement(insert, rows[0], columns, len(rows), one_by_one=one_by_one)
 
     def pre_exec(self) -> None:
         """
@@ -256,6 +270,27 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         """
         name = self.identifier_preparer.format_sequence(seq).replace("'", "''")
         return self._execute_scalar(f"SELECT nextval('{name}')", type_)
+
+
+def _inserts_values(compiled: Any) -> bool:
+    imv = compiled._insertmanyvalues
+    return bool(
+        compiled.isinsert
+        and imv is not None
+        and imv.num_positional_params_counted > 0
+        and not any(column._insert_sentinel for column in compiled.insert_prefetch)
+    )
+
+
+def _is_keyed(compiled: Any) -> bool:
+    """
+    Whether it is an UPDATE or DELETE of one row by its key.
+    """
+    return (
+        (compiled.isupdate or compiled.isdelete)
+        and not compiled.schema_translate_map
+        and KeyedText.parse(compiled.string) is not None
+    )
 
 
 def in_seconds(name: str, value: Any) -> float:

@@ -254,7 +254,7 @@ class References:
             MissingParentError: There is no row of that key.
             StillReferencedError: It was deleted, or was given another key.
         """
-        connection = self._connection and self._connection()
+        connection = self._connection() if self._connection else None
         if connection is None:
             return  # nothing has been executed
         if anything and metadata is not None:

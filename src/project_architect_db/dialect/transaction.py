@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import duckdb
 
-from project_architect_db.dialect.columnar import ROWS
 from project_architect_db.dialect.failures import (
     explained,
     is_duplicate,
     is_read_only_refusal,
 )
+from project_architect_db.dialect.row_texts import ROWS
 from project_architect_db.dialect.stream import rows_in_turns
 from project_architect_db.errors import (
     ClosedError,
@@ -32,7 +32,7 @@ from project_architect_db.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from project_architect_db.dialect.columnar import RowsInsert
+    from project_architect_db.dialect.columnar import RowsStatement
     from project_architect_db.dialect.database import Database
     from project_architect_db.dialect.statements import Parsed, Script
     from project_architect_db.dialect.stream import Stream
@@ -47,7 +47,7 @@ class Request(NamedTuple):
         sql: Its text; several statements are run one after the other.
         parameters: Values for the last statement.
         many: Runs it once for each of these instead.
-        rows: The rows of an INSERT, by column.
+        rows: The rows of an INSERT, UPDATE or DELETE, by column.
         tables: The tables it writes; `None` when only its text can tell.
         stream: Through which to fetch the rows; `None` to fetch all of them at once.
         timeout: Seconds after which to stop it.
@@ -56,7 +56,7 @@ class Request(NamedTuple):
     sql: str
     parameters: Sequence[Any] = ()
     many: Sequence[Sequence[Any]] | None = None
-    rows: RowsInsert | None = None
+    rows: RowsStatement | None = None
     tables: frozenset[str] | None = None
     stream: Stream | None = None
     timeout: float | None = None
@@ -232,7 +232,7 @@ class Transaction:
         return self._committed(Answer(description, rows, len(rows)))
 
     def _insert_rows(
-        self, duck: duckdb.DuckDBPyConnection, last: Parsed, rows: RowsInsert
+        self, duck: duckdb.DuckDBPyConnection, last: Parsed, rows: RowsStatement
     ) -> Answer:
         table = rows.arrow_table()
         insert = self._combine(duck, rows) if table is not None and rows.mixed else last
@@ -246,7 +246,7 @@ class Transaction:
         return Answer(duck.description, _fetch_all(duck), -1)
 
     def _combine(
-        self, duck: duckdb.DuckDBPyConnection, rows: RowsInsert
+        self, duck: duckdb.DuckDBPyConnection, rows: RowsStatement
     ) -> Parsed | None:
         """
         The INSERT of rows with several kinds of values in a column.
