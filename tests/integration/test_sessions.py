@@ -45,8 +45,9 @@ from project_architect_db import (
     UnsupportedOperationError,
     WriteTimeoutError,
 )
-from project_architect_db.engine.off_loop import HEAVY, collector, run_off_loop
+from project_architect_db.engine.off_loop import HEAVY, run_off_loop
 from project_architect_db.engine.session import OBJECTS_AT_A_TIME
+from project_architect_db.garbage_collector import collector
 
 
 class Model(DeclarativeBase):

@@ -12,8 +12,9 @@ from sqlalchemy.util.concurrency import await_
 
 from project_architect_db.dialect.driver import DriverConnection
 from project_architect_db.dialect.statements import NO_SAVEPOINTS
-from project_architect_db.engine.off_loop import HEAVY, collector
+from project_architect_db.engine.off_loop import HEAVY
 from project_architect_db.errors import UnsupportedOperationError
+from project_architect_db.garbage_collector import collector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -29,6 +29,8 @@ class QueryEvent:
         error: The name of the driver's error, such as ``ConstraintException``.
         values: The bound values, only if the setting `log_values` is on.
         exception: The error itself, likewise: its text may quote values.
+        operation: What it was for, such as ``ProjectRepository.list``: what
+            repositories and query builders say, or the execution option `operation`.
     """
 
     statement: str
@@ -37,6 +39,7 @@ class QueryEvent:
     error: str | None = None
     values: Any = None
     exception: BaseException | None = None
+    operation: str | None = None
 
 
 class QueryHook(Protocol):
@@ -115,7 +118,7 @@ class Monitor:
 
     def record(
         self, statement: str, values: Any, *, seconds: float, rows: int | None = None,
-        error: BaseException | None = None,
+        error: BaseException | None = None, operation: str | None = None,
     ) -> None:  # fmt: skip
         """
         Take note of a statement that has run.
@@ -136,6 +139,7 @@ class Monitor:
                 error=None if error is None else type(error).__name__,
                 values=values if self._log_values else None,
                 exception=error if self._log_values else None,
+                operation=operation,
             )
             for hook in tuple(self.hooks):
                 try:

@@ -9,10 +9,7 @@ does what SQLAlchemy computes, the task does what SQLAlchemy awaits.
 from __future__ import annotations
 
 import asyncio
-import gc
 import sys
-import threading
-from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,47 +17,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from greenlet import getcurrent, greenlet
 
 from project_architect_db.dialect.worker import Worker
+from project_architect_db.garbage_collector import collector
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 ResultT = TypeVar("ResultT")
 
 HEAVY = 1_000
 """Objects or rows from which on a thread costs less than it frees."""
-
-
-class _Collector:
-    """
-    The cyclic garbage collector, paused while anybody needs it paused.
-
-    Thousands of new objects make it look through all objects of the process
-    several times, which doubles the time of a large flush and stops every
-    thread for 50 ms and more. What is unreachable is collected afterwards.
-    """
-
-    def __init__(self) -> None:
-        self._pauses = 0
-        self._was_enabled = False
-        self._mutex = threading.Lock()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        with self._mutex:
-            if not self._pauses:
-                self._was_enabled = gc.isenabled()
-                gc.disable()
-            self._pauses += 1
-        try:
-            yield
-        finally:
-            with self._mutex:
-                self._pauses -= 1
-                if not self._pauses and self._was_enabled:
-                    gc.enable()
-
-
-collector = _Collector()
 
 
 class _Greenlet(greenlet):  # type: ignore[misc]

@@ -1,0 +1,3 @@
+"""
+The generic core: schemas, repositories and queries over any model.
+"""
