@@ -54,6 +54,7 @@ class DuckDBCursor:
         self.description: list[tuple[Any, ...]] | None = None
         self.rowcount = -1
         self.tables: frozenset[str] | None = None
+        self.operation: str | None = None
         self.timeout = driver.query_timeout
         self.statement = ""
         self._rows: list[tuple[Any, ...]] = []
@@ -84,8 +85,9 @@ class DuckDBCursor:
     ) -> None:  # fmt: skip
         self.statement = operation
         request = Request(
-            operation, parameters, many, rows, self.tables, self._stream, self.timeout
-        )
+            operation, parameters, many, rows, self.tables, self._stream, self.timeout,
+            self.operation,
+        )  # fmt: skip
         answer: Answer = await_(self._driver.execute(request))
         self.description, self._rows, self.rowcount = answer
         self._next = 0

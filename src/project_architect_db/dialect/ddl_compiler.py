@@ -7,13 +7,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Sequence, exc
+from sqlalchemy import Sequence, exc, func, select
 from sqlalchemy import types as sqltypes
 from sqlalchemy.sql.compiler import DDLCompiler
 from sqlalchemy.sql.schema import IdentityOptions
 
 if TYPE_CHECKING:
-    from sqlalchemy import Column, Table
+    from sqlalchemy import Column, Select, Table
     from sqlalchemy.sql import ddl
 
 
@@ -27,7 +27,7 @@ class DuckDBDDLCompiler(DDLCompiler):
         The implicit sequence of an integer key, then the table.
         """
         text = super().visit_create_table(create, **kw)
-        sequence = self.implicit_sequence(create.element)
+        sequence = implicit_sequence(create.element)
         if sequence is None:
             return text
         prefixes = {prefix.upper() for prefix in create.element._prefixes}
@@ -42,7 +42,7 @@ class DuckDBDDLCompiler(DDLCompiler):
         The table, then the implicit sequence that it kept alive.
         """
         text = super().visit_drop_table(drop, **kw)
-        sequence = self.implicit_sequence(drop.element)
+        sequence = implicit_sequence(drop.element)
         if sequence is None:
             return text
         return f"{text};\nDROP SEQUENCE IF EXISTS {self._sequence_name(sequence)}"
@@ -53,19 +53,6 @@ class DuckDBDDLCompiler(DDLCompiler):
 
     def _sequence_name(self, sequence: Sequence) -> str:
         return self.preparer.format_sequence(sequence)
-
-    def implicit_sequence(self, table: Table) -> Sequence | None:
-        """
-        The sequence that counts the keys of a table which names none itself.
-        """
-        column = implicit_sequence_column(table)
-        if column is None:
-            return None
-        return Sequence(
-            f"{table.name}_{column.name}_seq",
-            schema=table.schema,
-            **(IdentityOptions._as_dict(column.identity) if column.identity else {}),
-        )
 
     def get_identity_options(self, identity_options: Any) -> str:
         """
@@ -80,7 +67,7 @@ class DuckDBDDLCompiler(DDLCompiler):
         """
         table = column.table
         if table is not None and implicit_sequence_column(table) is column:
-            sequence = self.implicit_sequence(table)
+            sequence = implicit_sequence(table)
             return self.sql_compiler.process(sequence.next_value())  # type: ignore[union-attr]
         return super().get_column_default_string(column)
 
@@ -167,6 +154,34 @@ class DuckDBDDLCompiler(DDLCompiler):
             else self.sql_compiler.render_literal_value(comment, sqltypes.String())
         )
         return f"COMMENT ON {kind} {name} IS {text}"
+
+
+def implicit_sequence(table: Table) -> Sequence | None:
+    """
+    The sequence that counts the keys of a table which names none itself.
+    """
+    column = implicit_sequence_column(table)
+    if column is None:
+        return None
+    return Sequence(
+        f"{table.name}_{column.name}_seq",
+        schema=table.schema,
+        **(IdentityOptions._as_dict(column.identity) if column.identity else {}),
+    )
+
+
+def next_keys(table: Table, count: int) -> Select[int] | None:
+    """
+    A query for that many new values of the key that counts by itself, if there is one.
+    """
+    column = table.autoincrement_column
+    default = None if column is None else column.default
+    own = default if isinstance(default, Sequence) else None
+    sequence = own or implicit_sequence(table)
+    if sequence is None:
+        return None
+    rows = func.range(count).table_valued("number")
+    return select(sequence.next_value()).select_from(rows)
 
 
 def implicit_sequence_column(table: Table) -> Column[Any] | None:

@@ -57,7 +57,7 @@ class Observer(Protocol):
 
     def __call__(
         self, statement: str, values: Any, *, seconds: float, rows: int | None = None,
-        error: BaseException | None = None,
+        error: BaseException | None = None, operation: str | None = None,
     ) -> None:  # fmt: skip
         """
         A statement has run; `rows` is `None` where their number is not known.
@@ -267,6 +267,7 @@ class DriverConnection:
             seconds=time.perf_counter() - started - self._waited,
             rows=rows,
             error=error,
+            operation=request.operation,
         )
 
     def _end_streams(self) -> None:

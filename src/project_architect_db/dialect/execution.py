@@ -5,6 +5,7 @@ How one statement is run: its cursor, and its parameters by column.
 from __future__ import annotations
 
 import math
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Table, exc
@@ -19,7 +20,10 @@ from project_architect_db.dialect.columnar import (
     Column,
     RowsStatement,
 )
-from project_architect_db.dialect.ddl_compiler import implicit_sequence_column
+from project_architect_db.dialect.ddl_compiler import (
+    implicit_sequence,
+    implicit_sequence_column,
+)
 from project_architect_db.dialect.row_texts import (
     InsertText,
     KeyedText,
@@ -35,6 +39,11 @@ if TYPE_CHECKING:
 
     from project_architect_db.dialect.adapter import DuckDBCursor
     from project_architect_db.dialect.driver import DriverConnection
+
+
+current_operation: ContextVar[str | None] = ContextVar("operation", default=None)
+"""What the application is doing, for hooks; the execution option `operation` goes
+first."""
 
 
 class DuckDBExecutionContext(DefaultExecutionContext):
@@ -250,6 +259,8 @@ class DuckDBExecutionContext(DefaultExecutionContext):
             seconds = self.execution_options["timeout"]
             cursor.timeout = None if seconds is None else in_seconds("timeout", seconds)
         self._driver.references.use(self.root_connection)
+        options = self.execution_options
+        cursor.operation = options.get("operation") or current_operation.get()
         if (table := self._written_table) is not None:
             cursor.tables = frozenset((table.name,))
         return cursor
@@ -261,8 +272,7 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         counting = implicit_sequence_column(column.table)
         if counting is None or counting is not column:
             return super().get_insert_default(column)
-        ddl = self.dialect.ddl_compiler(self.dialect, None)
-        return self.fire_sequence(ddl.implicit_sequence(counting.table), counting.type)
+        return self.fire_sequence(implicit_sequence(counting.table), counting.type)
 
     def fire_sequence(self, seq: Any, type_: TypeEngine[Any]) -> Any:
         """

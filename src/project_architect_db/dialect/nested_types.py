@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from duckdb_engine import datatypes as engine_types
 from sqlalchemy import types as sqltypes
+from sqlalchemy.sql.operators import OperatorClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +26,8 @@ class _Nested(sqltypes.TypeEngine[Any]):
     """
     A type whose values have parts.
     """
+
+    operator_classes = OperatorClass.ANY
 
     def bind_processor(self, dialect: Dialect) -> Processor | None:
         return self._converter(lambda part: part._cached_bind_processor(dialect))
@@ -89,6 +92,8 @@ class Union(engine_types.Union):
     """
     ``UNION(name type, …)``: a value of one of several types.
     """
+
+    operator_classes = OperatorClass.ANY
 
     _static_cache_key = property(_cache_key)
 

@@ -24,15 +24,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import ref
 
 from sqlalchemy import (
-    ARRAY,
     Connection,
     and_,
     delete,
     event,
     exists,
-    func,
     inspect,
-    literal,
     select,
     update,
 )
@@ -40,6 +37,7 @@ from sqlalchemy.exc import NoReferencedTableError
 from sqlalchemy.orm import Mapper, RelationshipDirection
 from sqlalchemy.util.concurrency import await_
 
+from project_architect_db.dialect.values_table import values_table
 from project_architect_db.errors import MissingParentError, StillReferencedError
 
 if TYPE_CHECKING:
@@ -229,7 +227,7 @@ class References:
     def _see_to_orphans(self, connection: Connection, key: _ForeignKey) -> None:
         orphaned = key.orphaned()
         if to_come := self._written.get(key):
-            given = _rows(key.columns, to_come)
+            given = values_table(key.columns, to_come)
             pairs = zip(key.columns, given.c, strict=True)
             orphaned &= ~exists().where(*(mine == its for mine, its in pairs))
         if key.action == "CASCADE":
@@ -272,7 +270,7 @@ class References:
         values = self._written[key]
         if values is None:
             return select(*key.columns).where(key.orphaned()).distinct()
-        given = _rows(key.columns, values)
+        given = values_table(key.columns, values)
         columns = tuple(given.c)
         return select(*columns).where(~key.parent_of(columns, alive=True))
 
@@ -285,7 +283,7 @@ class References:
             orphans = {tuple(row) for row in connection.execute(keys)}
             if not orphans:
                 continue
-            given = _rows(key.columns, orphans)
+            given = values_table(key.columns, orphans)
             columns = tuple(given.c)
             before = select(*columns).where(key.parent_of(columns, alive=False))
             if missing := orphans - _committed(connection, before):
@@ -327,21 +325,6 @@ def _committed(connection: Connection, query: Any) -> set[tuple[Any, ...]]:
 def _some(connection: Connection, query: Any) -> list[tuple[Any, ...]]:
     ordered = query.distinct().order_by(*query.selected_columns)
     return [tuple(row) for row in connection.execute(ordered.limit(SHOWN + 1))]
-
-
-def _rows(columns: Sequence[Column[Any]], values: Iterable[tuple[Any, ...]]) -> Any:
-    """
-    Keys as a table, in one parameter for each column however many there are.
-    """
-    lists = [list(column) for column in zip(*values, strict=True)]
-    return select(
-        *(
-            func.unnest(literal(given, ARRAY(column.type)), type_=column.type).label(
-                f"key_{number}"
-            )
-            for number, (column, given) in enumerate(zip(columns, lists, strict=True))
-        )
-    ).subquery("given")
 
 
 def _values_of(

@@ -43,9 +43,10 @@ _ANSWERS = _READS - {StatementType.SET, StatementType.VARIABLE_SET} | {
 }
 """Types whose result may have rows; DuckDB describes one for all the others."""
 
-_MAY_WRITE = re.compile(
-    r"\b(insert|update|delete|merge|truncate|nextval|setval|copy)\b", re.IGNORECASE
+_MAY_WRITE_TABLES = re.compile(
+    r"\b(insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE
 )
+_MOVES_SEQUENCES = re.compile(r"\b(nextval|setval)\b", re.IGNORECASE)
 
 
 _SAVEPOINT = re.compile(
@@ -66,6 +67,7 @@ class Parsed(NamedTuple):
         statement: What to hand to DuckDB.
         reads: Worth trying in a READ ONLY transaction.
         surely_reads: Cannot write, by its text alone.
+        leaves_tables: Cannot write a table, by its text alone.
         answers: Its result may have rows.
         controls: BEGIN, COMMIT, ROLLBACK: the driver's own business.
     """
@@ -73,6 +75,7 @@ class Parsed(NamedTuple):
     statement: Statement | str
     reads: bool
     surely_reads: bool
+    leaves_tables: bool
     answers: bool
     controls: bool
 
@@ -85,12 +88,14 @@ class Script(NamedTuple):
         statements: What it consists of, in order.
         reads: All of them are worth trying in a READ ONLY transaction.
         surely_reads: None of them can write, by their text alone.
+        leaves_tables: None of them can write a table, by their text alone.
         controls: There is a BEGIN, COMMIT or ROLLBACK among them.
     """
 
     statements: tuple[Parsed, ...]
     reads: bool
     surely_reads: bool
+    leaves_tables: bool
     controls: bool
 
 
@@ -122,6 +127,7 @@ class StatementCache:
                 statements=parsed,
                 reads=all(p.reads for p in parsed),
                 surely_reads=all(p.surely_reads for p in parsed),
+                leaves_tables=all(p.leaves_tables for p in parsed),
                 controls=any(p.controls for p in parsed),
             )
             if len(self._cache) >= REMEMBERED:
@@ -131,11 +137,13 @@ class StatementCache:
 
 
 def _classify(statement: Statement) -> Parsed:
-    reads = statement.type in _READS
+    reads, text = statement.type in _READS, statement.query
+    leaves_tables = reads and not _MAY_WRITE_TABLES.search(text)
     return Parsed(
         statement=statement,
         reads=reads,
-        surely_reads=reads and not _MAY_WRITE.search(statement.query),
+        surely_reads=leaves_tables and not _MOVES_SEQUENCES.search(text),
+        leaves_tables=leaves_tables,
         answers=statement.type in _ANSWERS,
         controls=statement.type is StatementType.TRANSACTION,
     )

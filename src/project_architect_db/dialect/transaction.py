@@ -51,6 +51,7 @@ class Request(NamedTuple):
         tables: The tables it writes; `None` when only its text can tell.
         stream: Through which to fetch the rows; `None` to fetch all of them at once.
         timeout: Seconds after which to stop it.
+        operation: What the application does with it.
     """
 
     sql: str
@@ -60,6 +61,7 @@ class Request(NamedTuple):
     tables: frozenset[str] | None = None
     stream: Stream | None = None
     timeout: float | None = None
+    operation: str | None = None
 
 
 class Answer(NamedTuple):
@@ -202,7 +204,7 @@ class Transaction:
     def _note_tables(self, request: Request, script: Script) -> None:
         if request.tables is not None and self._written is not None:
             self._written |= request.tables
-        elif not script.surely_reads:
+        elif not script.leaves_tables:
             self._written = None
 
     def _execute(
