@@ -1,0 +1,294 @@
+"""
+Which objects a query is for, and in what order.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Any, Generic, Self, TypeVar
+
+from sqlalchemy import Date, Select, false, inspect, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased, selectinload
+from sqlalchemy.orm.interfaces import ORMOption
+
+from project_architect_db.orm.filters import (
+    Where,
+    all_of,
+    column_of,
+    conditions,
+    fields,
+    json_condition,
+    unknown,
+    visible,
+)
+from project_architect_db.orm.query_base import Query
+from project_architect_db.orm.query_names import flattened, grouped, ordered
+from project_architect_db.orm.query_operators import is_text
+from project_architect_db.orm.query_pages import after, keys_of
+from project_architect_db.orm.query_values import day_from
+
+ModelT = TypeVar("ModelT")
+
+
+class ObjectQuery(Query, Generic[ModelT]):
+    """
+    A query for the objects of a model, without the methods that run it.
+    """
+
+    _model: type[ModelT]
+
+    def __init__(self, model: type[ModelT], session: AsyncSession) -> None:
+        super().__init__(model, session)
+        self._where: tuple[Any, ...] = ()
+        self._entities: Mapping[str, Any] = {"": model}
+        self._joins: tuple[tuple[Any, bool], ...] = ()
+        self._is_repeating = False
+        self._order: tuple[Any, ...] = ()
+        self._distinct: tuple[Any, ...] | None = None
+        self._loading: tuple[ORMOption, ...] = ()
+        self._after: tuple[Any, ...] | None = None
+        self._with_deleted = False
+
+    def filter(self, *conditions: Where, **lookups: Any) -> Self:
+        """
+        Only objects that meet all of these conditions.
+
+        Args:
+            conditions: SQLAlchemy's, or groups made by `any_of` and the like.
+            lookups: Such as ``status="active"`` or ``project__name__ilike="a%"``.
+
+        Raises:
+            UnknownFieldError: There is no such field or operator.
+            InvalidDataError: A value does not fit its field.
+        """
+        group = all_of(*conditions, **lookups)
+        found = group.on(self._model, include_deleted=self._with_deleted)
+        return self._with(_where=(*self._where, found))
+
+    def exclude(self, *conditions: Where, **lookups: Any) -> Self:
+        """
+        Leave out objects that meet all of these conditions.
+        """
+        return self.filter(~all_of(*conditions, **lookups))
+
+    def search(self, text: str, *names: str) -> Self:
+        """
+        Only objects with this text in one of these fields, upper or lower case.
+
+        Args:
+            text: What to look for; with an empty one, nothing is left out.
+            names: Fields of text; without any, all there are.
+        """
+        if not names:
+            columns = inspect(self._model).column_attrs.keys()
+            names = tuple(n for n in columns if is_text(getattr(self._model, n)))
+        found = [conditions(self._model, {f"{n}__icontains": text})[0] for n in names]
+        return self.filter(or_(false(), *found)) if text else self
+
+    def filter_by_date_range(
+        self, field: Any, start: dt.date | str | None, end: dt.date | str | None
+    ) -> Self:
+        """
+        Only objects with ``start <= field < end``; `None` leaves a side open.
+
+        Args:
+            field: A date or a time, by name or as ``Model.field``.
+            start: A `date` or `datetime`. A date is its midnight, and a time without
+                a zone is in UTC.
+            end: Likewise; it is not part of the range any more.
+        """
+        name = self._name(field)
+        is_date = isinstance(column_of(self._model, name).type, Date)
+        bounds = {f"{name}__gte": start, f"{name}__lt": end}
+        return self.filter(
+            **{
+                lookup: day_from(bound) if is_date else bound
+                for lookup, bound in bounds.items()
+                if bound is not None
+            }
+        )
+
+    def filter_json(
+        self, column: Any, path: str, value: Any, op: str = "exact"
+    ) -> Self:
+        """
+        Only objects whose JSON has such a value at this path.
+
+        Args:
+            column: A JSON column, by name or as ``Model.column``.
+            path: Such as ``$.key``, ``$."any key"``, ``$.list[0]`` or ``$.list[-1]``;
+                with ``[*]`` in it, one of the items has to have it.
+            value: Text, a number, a boolean, `None` (null, or missing), a list, a dict.
+            op: An operator, as in lookups.
+
+        Raises:
+            InvalidDataError: The path is wrong, or the value.
+        """
+        name = self._name(column)
+        return self.filter(json_condition(self._model, name, path, op, value))
+
+    def include_deleted(self) -> Self:
+        """
+        Softly deleted rows, too; those of related models in the steps that follow.
+        """
+        return self._with(_with_deleted=True)
+
+    def join(self, relationship: Any, *, outer: bool = False) -> Self:
+        """
+        Join related rows, to filter and order by their columns.
+
+        A relationship to many rows finds an object once for each of them; to filter by
+        them, ``filter(documents__title="x")`` needs no join.
+
+        Args:
+            relationship: ``Model.relationship``, or its name; ``project__owner`` goes
+                on from ``project``, joined before.
+            outer: Keep objects without a related row.
+        """
+        path = self._path(relationship)
+        if path in self._entities:
+            return self
+        before, _, name = path.rpartition("__")
+        parent = self._entities.get(before)
+        known = inspect(parent).mapper.relationships if parent else {}
+        if name not in known:
+            raise unknown(self._model, path, inspect(self._model).relationships.keys())
+        target: Any = known[name].mapper.class_
+        if target in self._entities.values():
+            target = aliased(target)
+        along = self._seen(getattr(parent, name).of_type(target), target)
+        return self._with(
+            _entities={**self._entities, path: target},
+            _joins=(*self._joins, (along, outer)),
+            _is_repeating=self._is_repeating or known[name].uselist,
+        )
+
+    def _path(self, relationship: Any) -> str:
+        """
+        The path of a relationship, from the model on.
+        """
+        if isinstance(relationship, str):
+            return relationship
+        for path, entity in self._entities.items():
+            if issubclass(inspect(entity).mapper.class_, relationship.class_):
+                return f"{path}__{relationship.key}".removeprefix("__")
+        return str(relationship)
+
+    def _name(self, column: Any) -> str:
+        """
+        The name of a column of the model.
+        """
+        if isinstance(column, str):
+            return column
+        if issubclass(self._model, column.class_):
+            return str(column.key)
+        raise unknown(self._model, str(column), fields(self._model))
+
+    def order_by(self, *columns: Any) -> Self:
+        """
+        In this order, after the order there is already.
+
+        Args:
+            columns: ``Model.column.desc()``, or names: ``"name"``, ``"-created_at"``,
+                ``"project__name"`` when joined, ``"architecture__score"``.
+
+        Raises:
+            UnknownFieldError: There is no such column.
+        """
+        found = flattened(ordered(self._entities, column) for column in columns)
+        return self._with(_order=(*self._order, *found))
+
+    def distinct(self, *columns: Any) -> Self:
+        """
+        Each object once; with columns, the first one for each of their values.
+        """
+        found = tuple(grouped(self._entities, column) for column in columns)
+        return self._with(_distinct=found)
+
+    def options(self, *options: ORMOption) -> Self:
+        """
+        SQLAlchemy's loader options.
+        """
+        return self._with(_loading=self._loading + options)
+
+    def load(self, *relationships: str) -> Self:
+        """
+        Load related objects together with these, by the names of the relationships.
+
+        Softly deleted ones are not among them.
+        """
+        known = inspect(self._model).relationships
+        for name in relationships:
+            if name not in known:
+                raise unknown(self._model, name, known.keys())
+        return self.options(
+            *(
+                selectinload(
+                    self._seen(getattr(self._model, name), known[name].mapper.class_)
+                )
+                for name in relationships
+            )
+        )
+
+    def _seen(self, relationship: Any, target: Any) -> Any:
+        """
+        A relationship to the rows that are not softly deleted.
+        """
+        hiding = [] if self._with_deleted else visible(target)
+        return relationship.and_(*hiding) if hiding else relationship
+
+    def after(self, *values: Any) -> Self:
+        """
+        Only what comes after an object, in the order of the query.
+
+        Args:
+            values: The object's values of the columns it is ordered by, and of the
+                primary key, which is always the last of them.
+
+        Raises:
+            InvalidDataError: The values do not fit, or the order has expressions in it.
+        """
+        after(self._model, keys_of(self._model, self._order), values)
+        return self._with(_after=values)
+
+    @property
+    def statement(self) -> Select[ModelT]:
+        """
+        The query for SQLAlchemy.
+        """
+        order = self._order
+        if self._after is not None:
+            order = tuple(key.order for key in keys_of(self._model, order))
+        return self._cut.order_by(*order).options(*self._loading)
+
+    @property
+    def _cut(self) -> Select[ModelT]:
+        """
+        The query without its order, and without what loads together with it.
+        """
+        statement = self._filtered
+        if self._distinct:
+            statement = statement.ext(distinct_on(*self._distinct))
+        elif self._distinct is not None:
+            statement = statement.distinct()
+        return self._sliced(statement)
+
+    @property
+    def _is_cut(self) -> bool:
+        cuts = (self._limit, self._offset, self._distinct)
+        return any(cut is not None for cut in cuts)
+
+    @property
+    def _filtered(self) -> Select[ModelT]:
+        statement = select(self._model)
+        for along, outer in self._joins:
+            statement = statement.join(along, isouter=outer)
+        if not self._with_deleted:
+            statement = statement.where(*visible(self._model))
+        if self._after is not None:
+            keys = keys_of(self._model, self._order)
+            statement = statement.where(after(self._model, keys, self._after))
+        return statement.where(*self._where)

@@ -1,0 +1,161 @@
+"""
+Whether a value fits a column, before it reaches the database.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Enum, Uuid
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from project_architect_db.dialect import DuckDBDialect_async
+
+_DIALECT = DuckDBDialect_async()
+
+
+def fitting(value: Any, type_: TypeEngine[Any]) -> Any:
+    """
+    The value as a column of this type compares with it.
+
+    An `int` is a `float`, too; text in ISO format is a date, a time or a UUID; a
+    `date` is its midnight. A time without a zone is in UTC.
+
+    Raises:
+        ValueError: It is of another type, or no column of this type has it.
+    """
+    if not isinstance(type_, TypeDecorator):  # which may take anything
+        value = _of_type(value, type_)
+    process = type_.dialect_impl(_DIALECT).bind_processor(_DIALECT)
+    if process:
+        try:
+            process(value)
+        except Exception as error:  # a user's type may raise any
+            raise ValueError(str(error)) from error
+    return value
+
+
+def _of_type(value: Any, type_: Any) -> Any:
+    if isinstance(type_, Enum):
+        return _member(value, type_)
+    if isinstance(type_, Uuid):
+        found = value if isinstance(value, uuid.UUID) else uuid.UUID(_text(value))
+        return found if type_.as_uuid else str(found)
+    wanted = type_.python_type  # of a type that does not tell, it is object
+    if wanted is dt.datetime:
+        return _datetime(value, aware=bool(getattr(type_, "timezone", False)))
+    return _CONVERTERS.get(wanted, _exactly(wanted))(value)
+
+
+def _member(value: Any, type_: Enum) -> Any:
+    if type_.enum_class and isinstance(value, type_.enum_class):
+        return value
+    if isinstance(value, str) and value in type_.enums:
+        return value
+    raise ValueError(f"{value!r} is none of {', '.join(map(repr, type_.enums))}")
+
+
+def _exactly(wanted: type) -> Callable[[Any], Any]:
+    def check(value: Any) -> Any:
+        if not isinstance(value, wanted):
+            raise _wrong(wanted.__name__, value)
+        return value
+
+    return check
+
+
+def _wrong(wanted: str, value: Any) -> ValueError:
+    return ValueError(f"expected {wanted}, not {type(value).__name__}")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise _wrong("str", value)
+    value.encode()  # what UTF-8 cannot write, no column has
+    return value
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong("int", value)
+    if abs(value) >= 2**127:
+        raise ValueError("an integer of more than 128 bits")
+    return value
+
+
+def _number(value: Any) -> int | float | Decimal:
+    if isinstance(value, int):
+        return _integer(value)
+    if not isinstance(value, (float, Decimal)):
+        raise _wrong("a number", value)
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise ValueError(f"{value} is not a finite number")
+    return value
+
+
+def _date(value: Any) -> dt.date:
+    if isinstance(value, str):
+        return dt.date.fromisoformat(value)
+    if not isinstance(value, dt.date) or isinstance(value, dt.datetime):
+        raise _wrong("date", value)
+    return value
+
+
+def _time(value: Any) -> dt.time:
+    if isinstance(value, str):
+        return dt.time.fromisoformat(value)
+    return _exactly(dt.time)(value)  # type: ignore[no-any-return]
+
+
+def _datetime(value: Any, *, aware: bool) -> dt.datetime:
+    if isinstance(value, str):
+        value = dt.datetime.fromisoformat(value)
+    if isinstance(value, dt.date) and not isinstance(value, dt.datetime):
+        value = dt.datetime.combine(value, dt.time())
+    if not isinstance(value, dt.datetime):
+        raise _wrong("datetime", value)
+    return in_utc(value) if aware else in_utc(value).replace(tzinfo=None)
+
+
+def in_utc(value: dt.datetime) -> dt.datetime:
+    """
+    The same time in UTC, where one without a zone is in UTC already.
+
+    Raises:
+        ValueError: It is outside of the years 1–9999 there.
+    """
+    if value.tzinfo is None:
+        return value.replace(tzinfo=dt.UTC)
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+
+
+def day_from(bound: Any) -> Any:
+    """
+    The first day that does not begin before a time; anything else as it is.
+    """
+    if not isinstance(bound, dt.datetime):
+        return bound
+    try:
+        bound = in_utc(bound)
+    except ValueError:
+        return bound  # which is refused where days are compared with it
+    is_midnight = bound.time() == dt.time()
+    day = bound.date()
+    return day if is_midnight or day == dt.date.max else day + dt.timedelta(days=1)
+
+
+_CONVERTERS: dict[type, Callable[[Any], Any]] = {
+    str: _text,
+    int: _integer,
+    float: _number,
+    Decimal: _number,
+    dt.date: _date,
+    dt.time: _time,
+}

@@ -1,0 +1,325 @@
+"""
+The repository of a model: what an application asks of its records.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import inspect
+
+from project_architect_db.base import utc_now
+from project_architect_db.orm import bulk
+from project_architect_db.orm.repository_base import RecordAccess
+from project_architect_db.orm.repository_base import named_operation as _named
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from project_architect_db.orm.bulk import Progress
+    from project_architect_db.orm.fields import Data
+    from project_architect_db.orm.query_pages import Page
+
+ModelT = TypeVar("ModelT")
+
+
+class BaseRepository(RecordAccess[ModelT]):
+    """
+    The records of one model, in one session.
+
+    It flushes and never commits: `engine.transaction()` does. Data is a dict or a
+    Pydantic model, and is checked before anything is written: by `create_schema` and
+    `update_schema` where there are any, and by the columns.
+
+    Every read begins with `base_query`, which leaves softly deleted rows out; override
+    it to leave out more. Filters are lookups as in `QueryBuilder.filter`.
+
+    Args:
+        session: Any `AsyncSession`.
+
+    Attributes:
+        model: The model, as named in ``BaseRepository[Model]``.
+        create_schema: What new records are checked by.
+        update_schema: What changes are checked by.
+
+    Example:
+        >>> from project_architect_db.orm.repository import BaseRepository
+        >>> class ProjectRepository(BaseRepository[Project]):
+        ...     async def active(self) -> list[Project]:
+        ...         return await self.base_query().filter(status="active").all()
+        >>> async with DatabaseEngine(":memory:") as engine:
+        ...     await engine.create_all()
+        ...     async with engine.transaction() as session:
+        ...         projects = ProjectRepository(session)
+        ...         made = await projects.create({"name": "a", "project_idea": "b"})
+        ...         made = await projects.update(made.id, {"status": "active"})
+        ...         print(len(await projects.active()))
+        1
+    """
+
+    # --- one record ---------------------------------------------------------------
+
+    @_named
+    async def create(self, data: Data) -> ModelT:
+        """
+        Add a record, and flush it.
+
+        Raises:
+            UnknownFieldError: The model has no such field.
+            InvalidDataError: A value is missing, or does not fit its field.
+            DuplicateError: There is one with this key already.
+        """
+        (values,) = self._fields.for_create(self._by_schema([data]), first=None)
+        record: ModelT = self.model(**values)
+        self.session.add(record)
+        await self.session.flush()
+        made = [n for n in self._fields.columns if n in inspect(record).unloaded]
+        if made:  # by the database
+            await self.session.refresh(record, made)
+        return record
+
+    @_named
+    async def get_by_id(self, id: Any) -> ModelT | None:
+        """
+        The record with this id, or `None`; a tuple for keys of several columns.
+        """
+        return await self._get(id, self.base_query())
+
+    @_named
+    async def get_one(self, id: Any) -> ModelT:
+        """
+        The record with this id.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return await self._require(id, self.base_query())
+
+    @_named
+    async def get_one_or_none(self, **filters: Any) -> ModelT | None:
+        """
+        The only record that meets the filters, or `None`.
+
+        Raises:
+            sqlalchemy.exc.MultipleResultsFound: There are several.
+        """
+        return await self.base_query().filter(**filters).one_or_none()
+
+    @_named
+    async def get_many(self, ids: Iterable[Any]) -> list[ModelT]:
+        """
+        The records with these ids that there are, in the order of the ids.
+        """
+        wanted = [self._fields.key_values(id) for id in ids]
+        found = {
+            inspect(record).identity: record
+            for record in await self.base_query().filter(self._any_of(wanted)).all()
+        }
+        return [found[key] for key in dict.fromkeys(wanted) if key in found]
+
+    @_named
+    async def update(
+        self, id: Any, data: Data, *, expected_version: Any = None
+    ) -> ModelT:
+        """
+        Change the record with this id, and flush it; what is absent stays as it is.
+
+        Args:
+            id: Of the record.
+            data: What to change.
+            expected_version: The version the change was decided upon.
+
+        Raises:
+            NotFoundError: There is no such record.
+            StaleRecordError: It has another version by now.
+            UnknownFieldError: The model has no such field.
+            InvalidDataError: A value does not fit its field.
+        """
+        by_schema = self._by_schema([data], partial=True)
+        (changes,) = self._fields.for_update(by_schema, first=None)
+        record = await self._require(id, self.base_query())
+        if self._fields.version is not None:
+            expected_version = changes.pop(self._fields.version, expected_version)
+        self._require_version(record, expected_version)
+        for name, value in changes.items():
+            setattr(record, name, value)
+        await self._flush(record)
+        return record
+
+    @_named
+    async def upsert(self, data: Data, *, match: Sequence[str] | None = None) -> ModelT:
+        """
+        Change the record with the same `match` fields (by default its key), or add it.
+        """
+        names = list(match or self._fields.key)
+        (values,) = self._fields.for_update(self._by_schema([data]), first=None)
+        record = None
+        if all(values.get(name) is not None for name in names):
+            same = {name: values[name] for name in names}
+            record = await self.base_query().filter(**same).one_or_none()
+        if record is None:
+            return await self.create(data)
+        for name, value in values.items():
+            setattr(record, name, value)
+        await self._flush(record)
+        return record
+
+    @_named
+    async def delete(self, id: Any) -> bool:
+        """
+        Delete the record with this id; hide it, if its model is softly deleted.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            StillReferencedError: Other records need it.
+        """
+        softly = self._softly_deleted
+        if softly is None:
+            return await self._purge(id)
+        record = await self._get(id, self.base_query())
+        if record is not None:
+            setattr(record, softly, utc_now())
+            await self._flush(record)
+        return record is not None
+
+    @_named
+    async def restore(self, id: Any) -> ModelT:
+        """
+        Bring a softly deleted record back.
+
+        Raises:
+            NotFoundError: There is no such record.
+        """
+        record = await self._require(id, self.base_query().include_deleted())
+        setattr(record, self._require_soft_delete(), None)
+        await self._flush(record)
+        return record
+
+    @_named
+    async def purge(self, id: Any) -> bool:
+        """
+        Delete a record for good, whether it was softly deleted or not.
+        """
+        return await self._purge(id)
+
+    # --- several records ----------------------------------------------------------
+
+    @_named
+    async def count(self, *, include_deleted: bool = False, **filters: Any) -> int:
+        """
+        How many records meet the filters.
+        """
+        return await self._query(filters, include_deleted=include_deleted).count()
+
+    @_named
+    async def exists(self, **filters: Any) -> bool:
+        """
+        Whether any record meets the filters.
+        """
+        return await self._query(filters).exists()
+
+    @_named
+    async def paginate(
+        self, limit: int = 100, *, cursor: str | None = None,
+        order_by: Sequence[str] = (), **filters: Any,
+    ) -> Page[ModelT]:  # fmt: skip
+        """
+        A page of the records that meet the filters, and where the next one begins.
+        """
+        query = self._query(filters).order_by(*order_by)
+        return await query.paginate(limit, cursor=cursor)
+
+    def stream(self, **filters: Any) -> AsyncIterator[ModelT]:
+        """
+        The records that meet the filters, one after the other in constant memory.
+        """
+        return self._query(filters).stream()
+
+    @_named
+    async def delete_where(self, **filters: Any) -> int:
+        """
+        Delete the records that meet the filters, and return how many there were.
+        """
+        names = self._fields.key
+        query = self._query(filters).aggregate(*(getattr(self.model, n) for n in names))
+        ids = [tuple(row) for row in await query.all()]
+        return await self._delete_many(ids)
+
+    # --- many records -------------------------------------------------------------
+
+    @_named
+    async def bulk_create(
+        self, data_list: Sequence[Data], *, progress: Progress | None = None
+    ) -> list[ModelT]:
+        """
+        Add many records by columns, and return them in their order.
+
+        All are checked before the first is written. Neither `__init__` nor flush events
+        of the model are called.
+
+        Raises:
+            InvalidDataError: A value does not fit; `index` says of which row.
+        """
+        rows = self._by_schema(data_list)
+        return await bulk.create(self.session, self.model, rows, progress=progress)
+
+    @_named
+    async def bulk_insert(
+        self, rows: Iterable[Data], *, progress: Progress | None = None
+    ) -> int:
+        """
+        Add records as they come, in bounded memory, and return how many there were.
+
+        If one of them is wrong, the transaction is rolled back.
+        """
+        return await bulk.insert_many(self.session, self.model, rows, progress=progress)
+
+    @_named
+    async def bulk_update(
+        self, updates: Sequence[Data], *, progress: Progress | None = None
+    ) -> int:
+        """
+        Change many records, each by its id and what else is in its row.
+
+        Raises:
+            NotFoundError: One of them is not there; nothing is written.
+            StaleRecordError: A row says a version, and the record has another one.
+        """
+        rows = self._by_schema(updates, partial=True)
+        return await bulk.update_many(self.session, self.model, rows, progress=progress)
+
+    @_named
+    async def bulk_upsert(
+        self, rows: Sequence[Data], *, match: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> int:  # fmt: skip
+        """
+        Add records, or change those with the same `match` fields, which are unique.
+        """
+        return await bulk.upsert_many(
+            self.session, self.model, self._by_schema(rows),
+            match=match or self._fields.key, progress=progress,
+        )  # fmt: skip
+
+    @_named
+    async def bulk_delete(
+        self, ids: Iterable[Any], *, progress: Progress | None = None
+    ) -> int:
+        """
+        Delete the records with these ids, and return how many there were.
+        """
+        keys = [self._fields.key_values(id) for id in ids]
+        return await self._delete_many(keys, progress=progress)
+
+    @_named
+    async def list(
+        self, limit: int = 100, offset: int = 0, *, include_deleted: bool = False,
+        **filters: Any,
+    ) -> list[ModelT]:  # fmt: skip
+        """
+        Records that meet the filters, in the order of their keys.
+        """
+        found = self._query(filters, include_deleted=include_deleted)
+        return await found.order_by(*self._fields.key).limit(limit).offset(offset).all()
