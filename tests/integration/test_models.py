@@ -198,3 +198,29 @@ async def test_the_names_of_constraints_are_those_of_duckdb(engine):
 
 
 TABLES = ("projects", "conversations", "repositories", "documents")
+
+
+async def test_a_project_takes_everything_of_it_along():
+    async with DatabaseEngine(":memory:") as engine:
+        await engine.create_all()
+        async with engine.transaction() as session:
+            for name in ("one", "other"):
+                project = Project(name=name, project_idea="x")
+                session.add(project)
+                await session.flush()
+                repository = Repository(project_id=project.id, name="r")
+                session.add(repository)
+                await session.flush()
+                session.add_all([
+                    Conversation(project_id=project.id, title="c"),
+                    Document(project_id=project.id, title="d"),
+                    Document(
+                        project_id=project.id, repository_id=repository.id, title="e"
+                    ),
+                ])  # fmt: skip
+        async with engine.transaction() as session:
+            await session.delete(await session.get_one(Project, 1))
+        async with engine.session() as session:
+            for model in (Conversation, Document, Repository):
+                found = await session.scalars(select(model.project_id).distinct())
+                assert [2] == list(found)

@@ -15,7 +15,7 @@ from project_architect_db.base import Base, TimestampMixin
 
 class Project(Base, TimestampMixin):
     """
-    What is being built.
+    What is being built; its conversations, documents and repositories go with it.
     """
 
     __tablename__ = "projects"
@@ -28,13 +28,13 @@ class Project(Base, TimestampMixin):
     status: Mapped[str] = mapped_column(String(50), default="draft", index=True)
 
     conversations: Mapped[list[Conversation]] = relationship(
-        back_populates="project", lazy="selectin"
+        back_populates="project", lazy="selectin", passive_deletes="all"
     )
     documents: Mapped[list[Document]] = relationship(
-        back_populates="project", lazy="raise"
+        back_populates="project", lazy="raise", passive_deletes="all"
     )
     repositories: Mapped[list[Repository]] = relationship(
-        back_populates="project", lazy="raise"
+        back_populates="project", lazy="raise", passive_deletes="all"
     )
 
 
@@ -46,7 +46,9 @@ class Conversation(Base, TimestampMixin):
     __tablename__ = "conversations"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE")
+    )
     title: Mapped[str] = mapped_column(String(255))
     phase: Mapped[str] = mapped_column(String(50), default="discovery")
     messages: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
@@ -64,7 +66,9 @@ class Repository(Base, TimestampMixin):
     __tablename__ = "repositories"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE")
+    )
     name: Mapped[str] = mapped_column(String(255))
     path: Mapped[str | None] = mapped_column(Text)
     url: Mapped[str | None] = mapped_column(Text)
@@ -78,7 +82,7 @@ class Repository(Base, TimestampMixin):
 
     project: Mapped[Project] = relationship(back_populates="repositories", lazy="raise")
     documents: Mapped[list[Document]] = relationship(
-        back_populates="repository", lazy="raise"
+        back_populates="repository", lazy="raise", passive_deletes="all"
     )
 
 
@@ -90,8 +94,12 @@ class Document(Base, TimestampMixin):
     __tablename__ = "documents"
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    project_id: Mapped[int] = mapped_column(ForeignKey("projects.id"))
-    repository_id: Mapped[int | None] = mapped_column(ForeignKey("repositories.id"))
+    project_id: Mapped[int] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE")
+    )
+    repository_id: Mapped[int | None] = mapped_column(
+        ForeignKey("repositories.id", ondelete="CASCADE")
+    )
     title: Mapped[str] = mapped_column(String(255))
     path: Mapped[str | None] = mapped_column(Text)
     kind: Mapped[str] = mapped_column(String(50), default="text")
