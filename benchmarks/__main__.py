@@ -17,9 +17,12 @@ import sqlalchemy
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.marks import MEASURES
+from benchmarks import marks as engine_marks
+from benchmarks import repository_marks
 from benchmarks.measure import Mark, peak_mib
 from project_architect_db import run
+
+MEASURES = {**engine_marks.MEASURES, **repository_marks.MEASURES}
 
 REDUCED = 0.1
 """The share of rounds of a reduced run."""
