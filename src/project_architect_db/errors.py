@@ -382,15 +382,20 @@ class RecordError(ArchitectError):
 
 class NotFoundError(RecordError):
     """
-    There is no record with this id, or it was deleted.
+    There is no such record, or it was deleted.
 
     Attributes:
         model: The name of the model.
-        id: The id that was asked for.
+        id: The id that was asked for; `None` if it was a query.
     """
 
-    def __init__(self, *, model: str, id: Any) -> None:
-        super().__init__(f"there is no {model} with id {id!r}", model=model)
+    def __init__(self, *, model: str, id: Any = None) -> None:
+        super().__init__(
+            f"no {model} meets the conditions of the query"
+            if id is None
+            else f"there is no {model} with id {id!r}",
+            model=model,
+        )
         self.id = id
 
 

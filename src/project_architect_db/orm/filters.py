@@ -25,9 +25,9 @@ from project_architect_db.dialect.json_operators import is_json
 from project_architect_db.dialect.json_queries import (
     Condition,
     any_json_value,
-    json_steps,
     json_value,
 )
+from project_architect_db.dialect.references import SOFTLY_DELETED
 from project_architect_db.errors import InvalidDataError, UnknownFieldError
 from project_architect_db.orm.query_operators import (
     JSON,
@@ -36,6 +36,7 @@ from project_architect_db.orm.query_operators import (
     operators_of,
     opposite,
 )
+from project_architect_db.orm.query_paths import json_steps
 
 Where: TypeAlias = "ColumnElement[bool] | Group"
 """What stands in a filter without a name."""
@@ -155,7 +156,7 @@ def visible(entity: Any) -> list[Condition]:
     return [
         getattr(entity, attribute.key).is_(None)
         for attribute in inspect(entity).mapper.column_attrs
-        if "softly_deleted" in attribute.columns[0].info
+        if SOFTLY_DELETED in attribute.columns[0].info
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.exc import NoResultFound
 
+from project_architect_db.errors import NotFoundError
 from project_architect_db.orm.query_names import grouped
 from project_architect_db.orm.query_pages import Page, from_cursor, keys_of, to_cursor
 from project_architect_db.orm.query_rows import AggregateQuery
@@ -66,7 +67,7 @@ class QueryBuilder(ObjectQuery[ModelT]):
         try:
             found: ModelT = (await self._objects("one", self.statement)).one()
         except NoResultFound as error:
-            raise self._not_found(error) from error
+            raise NotFoundError(model=self._model.__name__) from error
         return found
 
     async def one_or_none(self) -> ModelT | None:

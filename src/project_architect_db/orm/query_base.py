@@ -14,14 +14,13 @@ from typing import Any, Self
 
 import pyarrow as pa
 from sqlalchemy import Select
-from sqlalchemy.exc import CompileError, NoResultFound
+from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from project_architect_db.dialect.json_queries import explained
 from project_architect_db.errors import (
     ConfigurationError,
     InvalidDataError,
-    NotFoundError,
 )
 from project_architect_db.orm.export import Export
 
@@ -167,13 +166,6 @@ class Query(ABC):
         return InvalidDataError(
             problem, model=self._model.__name__, field=name, value=value
         )
-
-    def _not_found(self, cause: NoResultFound) -> NotFoundError:
-        name = self._model.__name__
-        error = NotFoundError(model=name, id=None)
-        error.args = (f"no {name} meets the conditions of the query",)
-        error.__cause__ = cause
-        return error
 
 
 def _package(name: str) -> Any:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Result, Row, Select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from project_architect_db.errors import NotFoundError
 from project_architect_db.orm.filters import unknown
 from project_architect_db.orm.query_base import Query
 from project_architect_db.orm.query_names import computed, flattened, grouped
@@ -145,7 +146,7 @@ class AggregateQuery(Query):
         try:
             return (await self._rows("one", self.statement)).one()
         except NoResultFound as error:
-            raise self._not_found(error) from error
+            raise NotFoundError(model=self._model.__name__) from error
 
     async def scalar(self) -> Any:
         """

@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 from sqlalchemy import Date, Select, false, inspect, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased, selectinload
+from sqlalchemy.orm import QueryableAttribute, aliased, selectinload
 from sqlalchemy.orm.interfaces import ORMOption
 
 from project_architect_db.orm.filters import (
@@ -149,7 +149,7 @@ class ObjectQuery(Query, Generic[ModelT]):
             outer: Keep objects without a related row.
         """
         path = self._path(relationship)
-        if path in self._entities:
+        if path and path in self._entities:
             return self
         before, _, name = path.rpartition("__")
         parent = self._entities.get(before)
@@ -170,21 +170,21 @@ class ObjectQuery(Query, Generic[ModelT]):
         """
         The path of a relationship, from the model on.
         """
-        if isinstance(relationship, str):
-            return relationship
-        for path, entity in self._entities.items():
-            if issubclass(inspect(entity).mapper.class_, relationship.class_):
-                return f"{path}__{relationship.key}".removeprefix("__")
+        if isinstance(relationship, QueryableAttribute):
+            owner = relationship.parent.mapper
+            for path, entity in self._entities.items():
+                if inspect(entity).mapper.isa(owner):
+                    return f"{path}__{relationship.key}".removeprefix("__")
         return str(relationship)
 
     def _name(self, column: Any) -> str:
         """
         The name of a column of the model.
         """
-        if isinstance(column, str):
-            return column
-        if issubclass(self._model, column.class_):
-            return str(column.key)
+        if not isinstance(column, QueryableAttribute):
+            return str(column)
+        if inspect(self._model).isa(column.parent.mapper):
+            return column.key
         raise unknown(self._model, str(column), fields(self._model))
 
     def order_by(self, *columns: Any) -> Self:
@@ -221,17 +221,13 @@ class ObjectQuery(Query, Generic[ModelT]):
         Softly deleted ones are not among them.
         """
         known = inspect(self._model).relationships
+        options = []
         for name in relationships:
             if name not in known:
                 raise unknown(self._model, name, known.keys())
-        return self.options(
-            *(
-                selectinload(
-                    self._seen(getattr(self._model, name), known[name].mapper.class_)
-                )
-                for name in relationships
-            )
-        )
+            target = known[name].mapper.class_
+            options.append(selectinload(self._seen(getattr(self._model, name), target)))
+        return self.options(*options)
 
     def _seen(self, relationship: Any, target: Any) -> Any:
         """

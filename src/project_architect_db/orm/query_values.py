@@ -97,6 +97,11 @@ def _number(value: Any) -> int | float | Decimal:
     return value
 
 
+def _float(value: Any) -> int | float:
+    number = _number(value)
+    return float(number) if isinstance(number, Decimal) else number
+
+
 def _date(value: Any) -> dt.date:
     if isinstance(value, str):
         return dt.date.fromisoformat(value)
@@ -154,7 +159,7 @@ def day_from(bound: Any) -> Any:
 _CONVERTERS: dict[type, Callable[[Any], Any]] = {
     str: _text,
     int: _integer,
-    float: _number,
+    float: _float,
     Decimal: _number,
     dt.date: _date,
     dt.time: _time,
