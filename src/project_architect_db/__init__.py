@@ -4,7 +4,12 @@ The async data layer for apps on DuckDB.
 
 from importlib.metadata import version as _version
 
-from project_architect_db.base import Base, TimestampMixin
+from project_architect_db.base import (
+    Base,
+    SoftDeleteMixin,
+    TimestampMixin,
+    VersionMixin,
+)
 from project_architect_db.domain.models import (
     Conversation,
     Document,
@@ -58,14 +63,22 @@ from project_architect_db.errors import (
     WriteConflictError,
     WriteTimeoutError,
 )
+from project_architect_db.orm.filters import all_of, any_of, none_of
+from project_architect_db.orm.query import QueryBuilder
+from project_architect_db.orm.query_pages import Page
+from project_architect_db.orm.query_rows import AggregateQuery
+from project_architect_db.orm.repository import BaseRepository
+from project_architect_db.orm.schema import Schema, absent, update_schema
 from project_architect_db.settings import DatabaseSettings
 
 __version__ = _version("project-architect-db")
 
 __all__ = [
+    "AggregateQuery",
     "ArchitectError",
     "ArchitectSession",
     "Base",
+    "BaseRepository",
     "ClosedError",
     "ConfigurationError",
     "ConstraintError",
@@ -89,8 +102,10 @@ __all__ = [
     "NestedTransactionError",
     "NotARepositoryError",
     "NotFoundError",
+    "Page",
     "PoolTimeoutError",
     "Project",
+    "QueryBuilder",
     "QueryEvent",
     "QueryHook",
     "QueryTimeoutError",
@@ -98,8 +113,10 @@ __all__ = [
     "Repository",
     "RetryableError",
     "RunningQuery",
+    "Schema",
     "SessionInUseError",
     "SessionManager",
+    "SoftDeleteMixin",
     "StaleRecordError",
     "StaleSnapshotError",
     "StatementError",
@@ -110,7 +127,13 @@ __all__ = [
     "TransactionError",
     "UnknownFieldError",
     "UnsupportedOperationError",
+    "VersionMixin",
     "WriteConflictError",
     "WriteTimeoutError",
+    "absent",
+    "all_of",
+    "any_of",
+    "none_of",
     "run",
+    "update_schema",
 ]

@@ -26,7 +26,23 @@ from sybil.parsers.markdown import CodeBlockParser, SkipParser
 import project_architect_db
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+def prose(page):
+    """
+    A page without its blocks of code.
+    """
+    return re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def anchors(page):
+    """
+    The anchors of its headings, on GitHub as on the site.
+    """
+    headings = re.findall(r"^#+ (.+)$", prose(page).lower(), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", h).strip().replace(" ", "-") for h in headings]
 
 
 def run_code(source, path, namespace, runner, mode="exec"):
@@ -40,7 +56,7 @@ def run_code(source, path, namespace, runner, mode="exec"):
         runner.run(result)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_code_on_a_page_runs(page, tmp_path, monkeypatch):
     """
     All blocks of a page, one after the other, in a folder of their own.
@@ -90,13 +106,16 @@ def test_the_example_in_a_docstring_runs(test, tmp_path, monkeypatch):
 
 def test_every_page_is_in_the_menu():
     menu = (ROOT / "zensical.toml").read_text(encoding="utf-8")
-    assert set(re.findall(r'"(\w+\.md)"', menu)) == {
-        page.name for page in (ROOT / "docs").glob("*.md")
+    assert set(re.findall(r'"([\w/]+\.md)"', menu)) == {
+        page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")
     }
 
 
 def test_links_between_pages_lead_somewhere():
+    link = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)")
     for page in [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md"]:
-        text = page.read_text(encoding="utf-8")
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+        for target, anchor in link.findall(prose(page)):
+            there = page.parent / target if target else page
+            assert there.exists(), f"{page.name}: {target}"
+            if anchor:
+                assert anchor in anchors(there), f"{page.name}: #{anchor}"
