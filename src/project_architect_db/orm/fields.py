@@ -3,50 +3,31 @@ The fields of a model, and whether data fits them.
 
 Each model has a validator made of its columns, so that what a database would refuse
 is refused before anything is written, by the name of the field. A repository that has
-a Create or an Update schema is checked by that instead.
+a Create or an Update schema is checked by that as well, and first.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import difflib
 from collections.abc import Mapping
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakKeyDictionary
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import SchemaValidator, core_schema
-from sqlalchemy import (
-    ARRAY,
-    BigInteger,
-    Boolean,
-    DateTime,
-    Enum,
-    Float,
-    Integer,
-    LargeBinary,
-    Numeric,
-    SmallInteger,
-    String,
-    Uuid,
-    inspect,
-)
-from sqlalchemy import types as sqltypes
+from pydantic import ValidationError
+from pydantic_core import SchemaValidator
+from sqlalchemy import JSON, Column, Integer, inspect
+from sqlalchemy.types import TypeDecorator
 
-from project_architect_db.dialect.references import SOFTLY_DELETED
 from project_architect_db.errors import InvalidDataError, UnknownFieldError
+from project_architect_db.orm.column_schemas import rows_validator
+from project_architect_db.orm.defaults import Context, as_function, is_of_python
+from project_architect_db.orm.incoming import Data, Given, SchemaType, given
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from pydantic_core import CoreSchema
-    from sqlalchemy import Column, ColumnElement, Table
+    from sqlalchemy import Table
     from sqlalchemy.orm import Mapper
-    from sqlalchemy.types import TypeEngine
-
-Data = Mapping[str, Any] | BaseModel
-"""What repositories take: a dict, or a Pydantic model."""
 
 
 class Fields:
@@ -56,30 +37,63 @@ class Fields:
     Attributes:
         model: The model.
         table: Its table.
+        is_joined: Its rows are in other tables, too.
         columns: Its columns, by the names of their attributes.
         key: The attributes of its primary key.
         version: The attribute that counts versions, if there is one.
+        computed: The attributes that the database computes when they are read.
     """
 
-    def __init__(self, model: type[Any]) -> None:
+    def __init__(
+        self, model: type[Any], create: SchemaType = None, update: SchemaType = None
+    ) -> None:
         mapper: Mapper[Any] = inspect(model)
         self.model = model
-        self.columns: dict[str, Column[Any]] = {
-            attribute.key: cast("Column[Any]", attribute.columns[0])
-            for attribute in mapper.column_attrs
-        }
-        keys: dict[Any, str] = {column: name for name, column in self.columns.items()}
-        self.key = tuple(keys[column] for column in mapper.primary_key)
-        version = mapper.version_id_col
-        self.version = None if version is None else keys[version]
         self.table = cast("Table", mapper.local_table)
-        self._defaults: list[tuple[str, Any]] = [
-            (name, cast("Any", column.default).arg)
+        self.is_joined = len(mapper.tables) > 1
+        found = {p.key: p.columns[0] for p in mapper.column_attrs}
+        self.columns: dict[str, Column[Any]] = {
+            name: column for name, column in found.items() if isinstance(column, Column)
+        }
+        self.computed = tuple(name for name in found if name not in self.columns)
+        self.key = tuple(_name(mapper, column) for column in mapper.primary_key)
+        version = mapper.version_id_col
+        self.version = None if version is None else _name(mapper, version)
+        self.counting = _counting(mapper)
+        self._mapper = mapper
+        self._json = frozenset(n for n, c in self.columns.items() if _is_json(c))
+        self._defaults = self._defaults_of_python()
+        self._create_schema, self._update_schema = create, update
+        self._create = rows_validator(self.columns, optional=self._optional())
+        self._update = rows_validator(self.columns, optional=self.columns)
+
+    def _defaults_of_python(self) -> dict[str, Callable[[Any], Any]]:
+        """
+        The defaults that SQLAlchemy makes when it flushes.
+        """
+        mapper, made = self._mapper, {}
+        for name, column in self.columns.items():
+            if is_of_python(column.default):
+                made[name] = as_function(column.default)
+        if self.version is not None and mapper.version_id_generator:
+            generate = mapper.version_id_generator
+            made.setdefault(self.version, lambda _: generate(None))
+        if mapper.polymorphic_identity is not None:
+            identity = mapper.polymorphic_identity
+            made[_name(mapper, mapper.polymorphic_on)] = lambda _: identity
+        return made
+
+    def _optional(self) -> list[str]:
+        return [
+            name
             for name, column in self.columns.items()
-            if column.default is not None and _is_of_python(column.default)
+            if column.nullable
+            or column.default is not None
+            or column.server_default is not None
+            or name in (*self._defaults, self.counting)
         ]
-        self._create = _validator(self.columns, partial=False)
-        self._update = _validator(self.columns, partial=True)
+
+    # --- checking -----------------------------------------------------------------
 
     def for_create(self, rows: Sequence[Data], *, first: int | None = 0) -> list[Any]:
         """
@@ -93,7 +107,9 @@ class Fields:
             UnknownFieldError: The model has no such field.
             InvalidDataError: A value is missing, or does not fit its field.
         """
-        return self._checked(self._create, _as_dicts(rows), first)
+        if self._create_schema is not None or not _are_dicts(rows):
+            rows = [each.row for each in self._given(rows, self._create_schema, first)]
+        return self._checked(self._create, rows, first)
 
     def for_update(self, rows: Sequence[Data], *, first: int | None = 0) -> list[Any]:
         """
@@ -103,61 +119,109 @@ class Fields:
             UnknownFieldError: The model has no such field.
             InvalidDataError: A value does not fit its field.
         """
-        return self._checked(self._update, _as_dicts(rows, only_set=True), first)
+        if self._update_schema is not None or not _are_dicts(rows):
+            found = self._given(rows, self._update_schema, first, aside=self._aside)
+            rows = [_part(row, names) for row, names in found]
+        return self._checked(self._update, rows, first)
+
+    def for_upsert(self, rows: Sequence[Data], *, first: int | None = 0) -> list[Given]:
+        """
+        The rows as for `for_create`, with the names of what changes a row there is.
+        """
+        found = self._given(rows, self._create_schema, first, aside=self._aside)
+        checked = self._checked(self._create, [each.row for each in found], first)
+        return [
+            Given(row, each.names) for row, each in zip(checked, found, strict=True)
+        ]
+
+    @property
+    def _aside(self) -> tuple[str, ...]:
+        """
+        What says which row is meant, whether or not a schema knows it.
+        """
+        return self.key if self.version is None else (*self.key, self.version)
+
+    def _given(
+        self, rows: Sequence[Data], schema: SchemaType, first: int | None,
+        aside: Collection[str] = (),
+    ) -> list[Given]:  # fmt: skip
+        return given(rows, schema, first, aside=aside, json=self._json)
 
     def _checked(
-        self, validator: SchemaValidator, rows: list[dict[str, Any]], first: int | None
+        self, validator: SchemaValidator, rows: Sequence[Any], first: int | None
     ) -> list[Any]:
         try:
-            return validator.validate_python(rows)  # type: ignore[no-any-return]
+            return validator.validate_python(list(rows))  # type: ignore[no-any-return]
         except ValidationError as error:
             self._refuse(error, first)
 
     def _refuse(self, error: ValidationError, first: int | None) -> NoReturn:
-        problem = error.errors(include_url=False)[0]
-        index, *path = problem["loc"]
-        name, model = ".".join(map(str, path)), self.model.__name__
-        if problem["type"] == "extra_forbidden":
-            self.refuse_unknown(name, cause=error)
-        more = error.error_count() - 1
+        problems = error.errors(include_url=False)
+        row = problems[0]["loc"][0]
+        # What was misspelt is often what another problem says is missing.
+        unknown = [
+            p for p in problems if p["loc"][0] == row and p["type"] == "extra_forbidden"
+        ]
+        problem = (unknown or problems)[0]
+        name = ".".join(map(str, problem["loc"][1:]))
+        index = None if first is None else first + int(row)
+        if unknown:
+            self.refuse_unknown(name, index=index, cause=error)
+        more = len(problems) - 1
         raise InvalidDataError(
             problem["msg"] + (f" (and {more} more problems)" if more else ""),
-            model=model,
-            field=name,
-            value=problem["input"],
-            index=None if first is None else first + int(index),
+            model=self.model.__name__,
+            field=name or "*",
+            value=None if problem["type"] == "missing" else problem["input"],
+            index=index,
         ) from error
 
-    def refuse_unknown(self, name: str, *, cause: Exception | None = None) -> NoReturn:
+    def refuse_unknown(
+        self, name: str, *, index: int | None = None, cause: Exception | None = None
+    ) -> NoReturn:
         """
         Raise because the model has no such field, and say which one may be meant.
         """
         close = difflib.get_close_matches(name, self.columns, n=1)
-        raise UnknownFieldError(
+        error = UnknownFieldError(
             model=self.model.__name__,
             field=name,
             suggestion=close[0] if close else None,
             known=tuple(self.columns),
-        ) from cause
+        )
+        if index is not None:
+            error.add_note(f"in row {index}")
+        raise error from cause
 
-    def key_values(self, id: Any) -> tuple[Any, ...]:
+    def require_known(self, names: Iterable[str]) -> None:
         """
-        The values of the primary key that an id stands for.
+        Raise unless the model has all of these fields.
+        """
+        for name in names:
+            if name not in self.columns:
+                self.refuse_unknown(name)
+
+    def keys_of(
+        self, ids: Sequence[Any], *, first: int | None = 0
+    ) -> list[tuple[Any, ...]]:
+        """
+        The values of the primary key that ids stand for.
 
         Raises:
-            InvalidDataError: It is of the wrong type, or of too few parts.
+            InvalidDataError: One is of the wrong type, or of too few parts.
         """
-        parts = id if isinstance(id, tuple) else (id,)
-        if len(parts) != len(self.key):
-            raise InvalidDataError(
-                f"expected {len(self.key)} values", model=self.model.__name__,
-                field=", ".join(self.key), value=id,
-            )  # fmt: skip
-        row = dict(zip(self.key, parts, strict=True))
-        (checked,) = self.for_update([row], first=None)
-        return tuple([checked[name] for name in self.key])
-
-    # --- rows that were checked ---------------------------------------------------
+        rows: list[Any] = []
+        for number, id in enumerate(ids):
+            parts = tuple(id) if isinstance(id, tuple) else (id,)
+            if len(parts) != len(self.key):
+                raise InvalidDataError(
+                    f"expected {len(self.key)} values", model=self.model.__name__,
+                    field=", ".join(self.key), value=id,
+                    index=None if first is None else first + number,
+                )  # fmt: skip
+            rows.append(dict(zip(self.key, parts, strict=True)))
+        checked = self._checked(self._update, rows, first)
+        return [tuple([row[name] for name in self.key]) for row in checked]
 
     def require_keys(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """
@@ -171,24 +235,32 @@ class Fields:
                         model=self.model.__name__, field=name, value=None, index=index,
                     )  # fmt: skip
 
+    # --- rows that were checked ---------------------------------------------------
+
     def add_defaults(self, row: dict[str, Any]) -> None:
         """
         Add the defaults that Python makes for fields that are absent.
         """
-        for name, default in self._defaults:
+        for name, default in self._defaults.items():
             if name not in row:
-                row[name] = default(_Context(row)) if callable(default) else default
+                row[name] = default(Context(self.columns, row))
 
     def set_by_updates(self) -> dict[str, Any]:
         """
         What an UPDATE sets without being told, by the keys of columns.
         """
-        values: dict[str, Any] = {}
-        for column in self.columns.values():
-            if column.onupdate is not None and _is_of_python(column.onupdate):
-                value = cast("Any", column.onupdate).arg
-                values[column.key] = value(_Context({})) if callable(value) else value
-        return values
+        return {
+            column.key: as_function(column.onupdate)(Context(self.columns, {}))
+            for column in self.columns.values()
+            if is_of_python(column.onupdate)
+        }
+
+    def next_version(self, column: Column[Any]) -> Any:
+        """
+        What an UPDATE sets the version to.
+        """
+        generate = self._mapper.version_id_generator
+        return column + 1 if isinstance(column.type, Integer) else generate(None)  # type: ignore[operator, misc]
 
     def is_made_by_database(self, name: str) -> bool:
         """
@@ -199,7 +271,7 @@ class Fields:
         return bool(
             column.server_default is not None
             or column.computed is not None
-            or (default is not None and not _is_of_python(default))
+            or (default is not None and not is_of_python(default))
         )
 
     def by_column(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -211,151 +283,46 @@ class Fields:
             return rows
         return [{keys[name]: value for name, value in row.items()} for row in rows]
 
-    def alive(self) -> list[ColumnElement[bool]]:
-        """
-        The condition that leaves out rows that are softly deleted.
-        """
-        columns = self.columns.values()
-        return [column.is_(None) for column in columns if SOFTLY_DELETED in column.info]
 
-
-class _Context:
-    """
-    What a default with a parameter is given.
-    """
-
-    def __init__(self, row: dict[str, Any]) -> None:
-        self.current_parameters = row
-
-    def get_current_parameters(self) -> dict[str, Any]:
-        return self.current_parameters
-
-
-_fields: WeakKeyDictionary[type[Any], Fields] = WeakKeyDictionary()
-
-
-def fields_of(model: type[Any]) -> Fields:
-    """
-    The fields of a model, made once.
-    """
-    if model not in _fields:
-        _fields[model] = Fields(model)
-    return _fields[model]
-
-
-def _is_of_python(default: Any) -> bool:
-    return bool(default.is_scalar or default.is_callable)
-
-
-def _as_dicts(rows: Sequence[Data], *, only_set: bool = False) -> list[Any]:
-    if set(map(type, rows)) <= {dict}:
-        return list(rows)
-    return [
-        row.model_dump(exclude_unset=only_set) if isinstance(row, BaseModel) else row
-        for row in rows
-    ]
-
-
-def _validator(columns: Mapping[str, Column[Any]], *, partial: bool) -> SchemaValidator:
-    fields = {
-        name: core_schema.typed_dict_field(
-            _column_schema(column), required=not (partial or _may_be_absent(column))
-        )
-        for name, column in columns.items()
-        if column.computed is None
-    }
-    row = core_schema.typed_dict_schema(fields, extra_behavior="forbid")
-    return SchemaValidator(core_schema.list_schema(row))
-
-
-def _may_be_absent(column: Column[Any]) -> bool:
-    return bool(
-        column.nullable
-        or column.default is not None
-        or column.server_default is not None
-        or column is column.table.autoincrement_column
-    )
-
-
-def _column_schema(column: Column[Any]) -> CoreSchema:
-    schema = _type_schema(column.type)
-    return core_schema.nullable_schema(schema) if column.nullable else schema
-
-
-_INTEGERS: tuple[tuple[type[TypeEngine[Any]], int], ...] = (
-    (SmallInteger, 16),
-    (BigInteger, 64),
-    (Integer, 32),
+_fields: WeakKeyDictionary[type[Any], dict[tuple[SchemaType, SchemaType], Fields]] = (
+    WeakKeyDictionary()
 )
 
 
-def _type_schema(type_: TypeEngine[Any]) -> CoreSchema:  # noqa: PLR0911
+def fields_of(
+    model: type[Any], create: SchemaType = None, update: SchemaType = None
+) -> Fields:
     """
-    What a column of this type takes; anything, where only its own code knows.
+    The fields of a model with these schemas, made once.
     """
-    if isinstance(type_, Enum) and type_.enum_class is not None:
-        return TypeAdapter(type_.enum_class).core_schema
-    if isinstance(type_, Enum):
-        return core_schema.literal_schema([*type_.enums])
-    if isinstance(type_, String):
-        return core_schema.str_schema(max_length=type_.length)
-    for kind, bits in _INTEGERS:
-        if type(type_) in (kind, getattr(sqltypes, kind.__name__.upper(), None)):
-            return core_schema.int_schema(ge=-(2 ** (bits - 1)), lt=2 ** (bits - 1))
-    if isinstance(type_, DateTime):
-        return _TIMES[bool(type_.timezone)]
-    if isinstance(type_, ARRAY):
-        return core_schema.list_schema(
-            core_schema.nullable_schema(_type_schema(type_.item_type))
-        )
-    for kind, schema in _PLAIN:
-        if isinstance(type_, kind):
-            return schema
-    return core_schema.any_schema()
+    made = _fields.setdefault(model, {})
+    if (create, update) not in made:
+        made[create, update] = Fields(model, create, update)
+    return made[create, update]
 
 
-_PLAIN: tuple[tuple[type[TypeEngine[Any]], CoreSchema], ...] = (
-    (Integer, core_schema.int_schema()),
-    (Boolean, core_schema.bool_schema()),
-    (Float, core_schema.float_schema()),
-    (Numeric, TypeAdapter(Decimal).core_schema),
-    (sqltypes.Date, core_schema.date_schema()),
-    (sqltypes.Time, core_schema.time_schema()),
-    (sqltypes.Interval, core_schema.timedelta_schema()),
-    (LargeBinary, core_schema.bytes_schema()),
-    (Uuid, core_schema.uuid_schema()),
-)
+def _are_dicts(rows: Sequence[Any]) -> bool:
+    return set(map(type, rows)) <= {dict}
 
 
-def _aware(value: dt.datetime) -> dt.datetime:
+def _part(row: Any, names: Collection[str]) -> Any:
+    return {name: row[name] for name in names} if isinstance(row, Mapping) else row
+
+
+def _name(mapper: Mapper[Any], column: Any) -> str:
+    return mapper.get_property_by_column(column).key
+
+
+def _counting(mapper: Mapper[Any]) -> str | None:
     """
-    A time without a zone is in UTC, as all times of models are.
+    The attribute of the key that counts by itself.
     """
-    return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value
+    column = cast("Table", mapper.tables[0]).autoincrement_column
+    return None if column is None else _name(mapper, column)
 
 
-def _naive(value: dt.datetime) -> dt.datetime:
-    """
-    A column without a zone has UTC.
-    """
-    if value.tzinfo is None:
-        return value
-    return value.astimezone(dt.UTC).replace(tzinfo=None)
-
-
-def _times(fits: Literal["aware", "naive"], otherwise: Any) -> CoreSchema:
-    """
-    Times with or without a zone; the others are converted.
-    """
-    return core_schema.union_schema(
-        [
-            core_schema.datetime_schema(tz_constraint=fits),
-            core_schema.no_info_after_validator_function(
-                otherwise, core_schema.datetime_schema()
-            ),
-        ],
-        mode="left_to_right",
-    )
-
-
-_TIMES = {True: _times("aware", _aware), False: _times("naive", _naive)}
+def _is_json(column: Column[Any]) -> bool:
+    kind: Any = column.type
+    if isinstance(kind, TypeDecorator):
+        kind = kind.impl_instance
+    return isinstance(kind, JSON)

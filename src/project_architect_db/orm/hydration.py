@@ -1,5 +1,5 @@
 """
-Persistent objects for rows that have just been written.
+Objects of a session in step with rows that were written beside it.
 
 SQLAlchemy's own way from a row to an object is a query, or a flush that takes 30 µs an
 object. What it does at the end of either (`sqlalchemy.orm.loading`) is done here for
@@ -15,31 +15,33 @@ from sqlalchemy import inspect
 from sqlalchemy.orm.state import InstanceState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sqlalchemy.orm import Session
+
+    from project_architect_db.orm.fields import Fields
 
 ModelT = TypeVar("ModelT")
 
 
 def persistent(
-    session: Session, model: type[ModelT], rows: Sequence[dict[str, Any]],
-    key: Sequence[str],
-) -> list[ModelT]:  # fmt: skip
+    session: Session, fields: Fields, rows: Sequence[dict[str, Any]]
+) -> list[Any]:
     """
     Objects of the session for rows of its transaction.
 
     Args:
         session: What the objects will belong to; a rollback makes them transient.
-        model: Their class.
+        fields: Of their model.
         rows: The value of every column, by the name of its attribute. They become
             the objects' own.
-        key: The attributes of the primary key.
     """
+    model: Any = fields.model
+    key, computed = fields.key, fields.computed
     manager = inspect(model).class_manager
     identity, session_id = inspect(model)._identity_class, session.hash_key
     add = session.identity_map._add_unpresent
-    loaded = manager.dispatch.load
+    on_load = manager.dispatch.load
     new: Any = session._transaction._new  # type: ignore[union-attr]
     made, forget, new_object = new.data, new._remove, model.__new__
     objects = []
@@ -53,7 +55,32 @@ def persistent(
         made[ref(state, forget)] = (
             True  # what a WeakKeyDictionary does, at half the time
         )
-        if loaded:
-            loaded(state, None)
+        if computed:
+            state._expire_attributes(row, computed)
+        if on_load:
+            on_load(state, None)
         objects.append(instance)
     return objects
+
+
+def loaded(
+    session: Session, model: type[ModelT], keys: Collection[Any] | None = None
+) -> dict[Any, ModelT]:
+    """
+    The objects of a model that a session has, by key: all, or those with these keys.
+    """
+    found = {
+        inspect(item).identity: item
+        for item in session.identity_map.values()
+        if isinstance(item, model)
+    }
+    if keys is None:
+        return found
+    return {key: item for key, item in found.items() if key in keys}
+
+
+def mark_deleted(session: Session, objects: Iterable[Any]) -> None:
+    """
+    Have objects be what a flush makes of deleted ones; a rollback brings them back.
+    """
+    session._remove_newly_deleted([inspect(item) for item in objects])

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
     from project_architect_db.orm.bulk import Progress
-    from project_architect_db.orm.fields import Data
+    from project_architect_db.orm.incoming import Data
+    from project_architect_db.orm.query import QueryBuilder
     from project_architect_db.orm.query_pages import Page
 
 ModelT = TypeVar("ModelT")
@@ -29,7 +30,8 @@ class BaseRepository(RecordAccess[ModelT]):
 
     It flushes and never commits: `engine.transaction()` does. Data is a dict or a
     Pydantic model, and is checked before anything is written: by `create_schema` and
-    `update_schema` where there are any, and by the columns.
+    `update_schema` where there are any, and by the columns. Which record is meant (its
+    key, its version) need not be part of a schema.
 
     Every read begins with `base_query`, which leaves softly deleted rows out; override
     it to leave out more. Filters are lookups as in `QueryBuilder.filter`.
@@ -69,14 +71,8 @@ class BaseRepository(RecordAccess[ModelT]):
             InvalidDataError: A value is missing, or does not fit its field.
             DuplicateError: There is one with this key already.
         """
-        (values,) = self._fields.for_create(self._by_schema([data]), first=None)
-        record: ModelT = self.model(**values)
-        self.session.add(record)
-        await self.session.flush()
-        made = [n for n in self._fields.columns if n in inspect(record).unloaded]
-        if made:  # by the database
-            await self.session.refresh(record, made)
-        return record
+        (values,) = self._fields.for_create([data], first=None)
+        return await self._create(values)
 
     @_named
     async def get_by_id(self, id: Any) -> ModelT | None:
@@ -110,7 +106,7 @@ class BaseRepository(RecordAccess[ModelT]):
         """
         The records with these ids that there are, in the order of the ids.
         """
-        wanted = [self._fields.key_values(id) for id in ids]
+        wanted = await bulk.checked_by(self._fields.keys_of, ids)
         found = {
             inspect(record).identity: record
             for record in await self.base_query().filter(self._any_of(wanted)).all()
@@ -135,34 +131,29 @@ class BaseRepository(RecordAccess[ModelT]):
             UnknownFieldError: The model has no such field.
             InvalidDataError: A value does not fit its field.
         """
-        by_schema = self._by_schema([data], partial=True)
-        (changes,) = self._fields.for_update(by_schema, first=None)
+        (changes,) = self._fields.for_update([data], first=None)
         record = await self._require(id, self.base_query())
-        if self._fields.version is not None:
-            expected_version = changes.pop(self._fields.version, expected_version)
-        self._require_version(record, expected_version)
-        for name, value in changes.items():
-            setattr(record, name, value)
-        await self._flush(record)
-        return record
+        return await self._change(record, changes, expected_version)
 
     @_named
     async def upsert(self, data: Data, *, match: Sequence[str] | None = None) -> ModelT:
         """
         Change the record with the same `match` fields (by default its key), or add it.
+
+        Raises:
+            StaleRecordError: The data says a version, and the record has another one.
+            DuplicateError: There is one where `base_query` does not look.
         """
-        names = list(match or self._fields.key)
-        (values,) = self._fields.for_update(self._by_schema([data]), first=None)
+        names = match or self._fields.key
+        self._fields.require_known(names)
+        ((row, given),) = self._fields.for_upsert([data], first=None)
         record = None
-        if all(values.get(name) is not None for name in names):
-            same = {name: values[name] for name in names}
+        if all(row.get(name) is not None for name in names):
+            same = {name: row[name] for name in names}
             record = await self.base_query().filter(**same).one_or_none()
         if record is None:
-            return await self.create(data)
-        for name, value in values.items():
-            setattr(record, name, value)
-        await self._flush(record)
-        return record
+            return await self._create(row)
+        return await self._change(record, {name: row[name] for name in given})
 
     @_named
     async def delete(self, id: Any) -> bool:
@@ -177,11 +168,10 @@ class BaseRepository(RecordAccess[ModelT]):
         """
         softly = self._softly_deleted
         if softly is None:
-            return await self._purge(id)
+            return await self._purge(id, self.base_query())
         record = await self._get(id, self.base_query())
         if record is not None:
-            setattr(record, softly, utc_now())
-            await self._flush(record)
+            await self._change(record, {softly: utc_now()})
         return record is not None
 
     @_named
@@ -192,17 +182,20 @@ class BaseRepository(RecordAccess[ModelT]):
         Raises:
             NotFoundError: There is no such record.
         """
+        softly = self._require_soft_delete()
         record = await self._require(id, self.base_query().include_deleted())
-        setattr(record, self._require_soft_delete(), None)
-        await self._flush(record)
-        return record
+        return await self._change(record, {softly: None})
 
     @_named
     async def purge(self, id: Any) -> bool:
         """
         Delete a record for good, whether it was softly deleted or not.
         """
-        return await self._purge(id)
+        return await self._purge(id, self.base_query().include_deleted())
+
+    async def _purge(self, id: Any, query: QueryBuilder[ModelT]) -> bool:
+        keys = await self._keys(query, self._fields.keys_of([id], first=None))
+        return bool(await self._delete_for_good(keys))
 
     # --- several records ----------------------------------------------------------
 
@@ -214,44 +207,46 @@ class BaseRepository(RecordAccess[ModelT]):
         return await self._query(filters, include_deleted=include_deleted).count()
 
     @_named
-    async def exists(self, **filters: Any) -> bool:
+    async def exists(self, *, include_deleted: bool = False, **filters: Any) -> bool:
         """
         Whether any record meets the filters.
         """
-        return await self._query(filters).exists()
+        return await self._query(filters, include_deleted=include_deleted).exists()
 
     @_named
     async def paginate(
         self, limit: int = 100, *, cursor: str | None = None,
-        order_by: Sequence[str] = (), **filters: Any,
+        order_by: Sequence[str] = (), include_deleted: bool = False, **filters: Any,
     ) -> Page[ModelT]:  # fmt: skip
         """
         A page of the records that meet the filters, and where the next one begins.
         """
-        query = self._query(filters).order_by(*order_by)
-        return await query.paginate(limit, cursor=cursor)
+        query = self._query(filters, include_deleted=include_deleted)
+        return await query.order_by(*order_by).paginate(limit, cursor=cursor)
 
-    def stream(self, **filters: Any) -> AsyncIterator[ModelT]:
+    def stream(
+        self, *, include_deleted: bool = False, **filters: Any
+    ) -> AsyncIterator[ModelT]:
         """
         The records that meet the filters, one after the other in constant memory.
         """
-        return self._query(filters).stream()
+        return self._query(filters, include_deleted=include_deleted).stream()
 
     @_named
     async def delete_where(self, **filters: Any) -> int:
         """
         Delete the records that meet the filters, and return how many there were.
         """
-        names = self._fields.key
-        query = self._query(filters).aggregate(*(getattr(self.model, n) for n in names))
-        ids = [tuple(row) for row in await query.all()]
-        return await self._delete_many(ids)
+        keys = await self._keys(self._query(filters))
+        if self._softly_deleted is not None:
+            return await self._delete_softly(keys, None)
+        return await self._delete_for_good(keys)
 
     # --- many records -------------------------------------------------------------
 
     @_named
     async def bulk_create(
-        self, data_list: Sequence[Data], *, progress: Progress | None = None
+        self, data_list: Iterable[Data], *, progress: Progress | None = None
     ) -> list[ModelT]:
         """
         Add many records by columns, and return them in their order.
@@ -262,8 +257,9 @@ class BaseRepository(RecordAccess[ModelT]):
         Raises:
             InvalidDataError: A value does not fit; `index` says of which row.
         """
-        rows = self._by_schema(data_list)
-        return await bulk.create(self.session, self.model, rows, progress=progress)
+        return await bulk.create(
+            self.session, self._fields, data_list, progress=progress
+        )
 
     @_named
     async def bulk_insert(
@@ -272,13 +268,15 @@ class BaseRepository(RecordAccess[ModelT]):
         """
         Add records as they come, in bounded memory, and return how many there were.
 
-        If one of them is wrong, the transaction is rolled back.
+        If one of them is wrong, the transaction ends, and nothing of it is written.
         """
-        return await bulk.insert_many(self.session, self.model, rows, progress=progress)
+        return await bulk.insert_many(
+            self.session, self._fields, rows, progress=progress
+        )
 
     @_named
     async def bulk_update(
-        self, updates: Sequence[Data], *, progress: Progress | None = None
+        self, updates: Iterable[Data], *, progress: Progress | None = None
     ) -> int:
         """
         Change many records, each by its id and what else is in its row.
@@ -287,20 +285,27 @@ class BaseRepository(RecordAccess[ModelT]):
             NotFoundError: One of them is not there; nothing is written.
             StaleRecordError: A row says a version, and the record has another one.
         """
-        rows = self._by_schema(updates, partial=True)
-        return await bulk.update_many(self.session, self.model, rows, progress=progress)
+        return await bulk.update_many(
+            self.session, self._fields, updates,
+            among=self.base_query().statement, progress=progress,
+        )  # fmt: skip
 
     @_named
     async def bulk_upsert(
-        self, rows: Sequence[Data], *, match: Sequence[str] | None = None,
+        self, rows: Iterable[Data], *, match: Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> int:  # fmt: skip
         """
         Add records, or change those with the same `match` fields, which are unique.
+
+        Raises:
+            StaleRecordError: A row says a version, and the record has another one.
+            DuplicateError: There is one where `base_query` does not look.
         """
         return await bulk.upsert_many(
-            self.session, self.model, self._by_schema(rows),
-            match=match or self._fields.key, progress=progress,
+            self.session, self._fields, rows, match=match or self._fields.key,
+            among=None if self._sees_all else self.base_query().statement,
+            progress=progress,
         )  # fmt: skip
 
     @_named
@@ -310,8 +315,11 @@ class BaseRepository(RecordAccess[ModelT]):
         """
         Delete the records with these ids, and return how many there were.
         """
-        keys = [self._fields.key_values(id) for id in ids]
-        return await self._delete_many(keys, progress=progress)
+        given = await bulk.checked_by(self._fields.keys_of, ids)
+        keys = await self._keys(self.base_query(), given)
+        if self._softly_deleted is not None:
+            return await self._delete_softly(keys, progress)
+        return await self._delete_for_good(keys, progress=progress)
 
     @_named
     async def list(

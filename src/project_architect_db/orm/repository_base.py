@@ -5,7 +5,16 @@ What the methods of a repository have in common.
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, ParamSpec, TypeVar, get_args
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    ClassVar,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 
 from sqlalchemy import bindparam, inspect
 from sqlalchemy.orm.exc import StaleDataError
@@ -14,23 +23,25 @@ from project_architect_db.base import utc_now
 from project_architect_db.dialect.execution import current_operation
 from project_architect_db.dialect.references import SOFTLY_DELETED
 from project_architect_db.errors import (
+    ConfigurationError,
     InvalidDataError,
     NotFoundError,
     StaleRecordError,
 )
 from project_architect_db.orm import bulk
+from project_architect_db.orm.bulk_checks import any_of
 from project_architect_db.orm.fields import fields_of
 from project_architect_db.orm.query import QueryBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from pydantic import BaseModel
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from project_architect_db.orm.bulk import Progress
-    from project_architect_db.orm.fields import Data, Fields
+    from project_architect_db.orm.fields import Fields
 
 ModelT = TypeVar("ModelT")
 P = ParamSpec("P")
@@ -46,7 +57,8 @@ def named_operation(
 
     @wraps(method)
     async def call(*args: P.args, **kwargs: P.kwargs) -> ResultT:
-        name = f"{type(args[0]).__name__}.{method.__name__}"
+        repository: Any = args[0]
+        name = f"{repository.label}.{method.__name__}"
         token = current_operation.set(current_operation.get() or name)
         try:
             return await method(*args, **kwargs)
@@ -54,6 +66,19 @@ def named_operation(
             current_operation.reset(token)
 
     return call
+
+
+class _NamedQuery(QueryBuilder[ModelT]):
+    """
+    A query that says which repository it is of.
+    """
+
+    def __init__(self, model: type[ModelT], session: AsyncSession, label: str) -> None:
+        super().__init__(model, session)
+        self._label = label
+
+    def _options(self, method: str) -> dict[str, Any]:
+        return {"operation": current_operation.get() or f"{self._label}.{method}"}
 
 
 class RecordAccess(Generic[ModelT]):
@@ -68,9 +93,10 @@ class RecordAccess(Generic[ModelT]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for base in cls.__dict__.get("__orig_bases__", ()):
-            for argument in get_args(base):
-                if isinstance(argument, type):
-                    cls.model = argument
+            if issubclass(get_origin(base) or object, RecordAccess):
+                for argument in get_args(base):
+                    if isinstance(argument, type):
+                        cls.model = argument
 
     def __init__(self, session: AsyncSession) -> None:
         self.session = session
@@ -81,11 +107,24 @@ class RecordAccess(Generic[ModelT]):
         """
         if name == "model" and "__orig_class__" in vars(self):
             return get_args(vars(self)["__orig_class__"])[0]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        kind = type(self).__name__
+        if name == "model":
+            raise ConfigurationError(
+                f"{kind}: of which model? Say so, as in BaseRepository[Model]"
+            )
+        raise AttributeError(f"{kind} has no attribute {name!r}")
+
+    @property
+    def label(self) -> str:
+        """
+        What hooks know it as: its name, and that of a model which is not part of it.
+        """
+        name = type(self).__name__
+        return name if hasattr(type(self), "model") else f"{name}[{self._name}]"
 
     @property
     def _fields(self) -> Fields:
-        return fields_of(self.model)
+        return fields_of(self.model, self.create_schema, self.update_schema)
 
     @property
     def _name(self) -> str:
@@ -95,7 +134,7 @@ class RecordAccess(Generic[ModelT]):
         """
         Where every read begins.
         """
-        return QueryBuilder[ModelT](self.model, self.session)
+        return _NamedQuery[ModelT](self.model, self.session, self.label)
 
     def _query(
         self, filters: dict[str, Any], *, include_deleted: bool = False
@@ -107,19 +146,43 @@ class RecordAccess(Generic[ModelT]):
 
     async def _get(self, id: Any, query: QueryBuilder[ModelT]) -> ModelT | None:
         columns = [getattr(self.model, name) for name in self._fields.key]
-        values = self._fields.key_values(id)
+        (values,) = self._fields.keys_of([id], first=None)
         names = [f"key_{number}" for number in range(len(columns))]
         same = [c == bindparam(n) for c, n in zip(columns, names, strict=True)]
         statement = query.statement.where(*same)
         found = await self.session.execute(
             statement, dict(zip(names, values, strict=True))
         )
-        return found.scalar_one_or_none()
+        record: ModelT | None = found.unique().scalar_one_or_none()
+        return record
 
     async def _require(self, id: Any, query: QueryBuilder[ModelT]) -> ModelT:
         record = await self._get(id, query)
         if record is None:
             raise NotFoundError(model=self._name, id=id)
+        return record
+
+    async def _create(self, values: dict[str, Any]) -> ModelT:
+        record: ModelT = self.model(**values)
+        self.session.add(record)
+        await self.session.flush()
+        names = (*self._fields.columns, *self._fields.computed)
+        made = [n for n in names if n in inspect(record).unloaded]
+        if made:  # by the database
+            await self.session.refresh(record, made)
+        return record
+
+    async def _change(
+        self, record: ModelT, changes: Mapping[str, Any], expected: Any = None
+    ) -> ModelT:
+        version = self._fields.version
+        if version is not None:
+            expected = changes.get(version, expected)
+        self._require_version(record, expected)
+        for name, value in changes.items():
+            if name != version:
+                setattr(record, name, value)
+        await self._flush(record)
         return record
 
     def _require_version(self, record: ModelT, expected: Any) -> None:
@@ -132,10 +195,10 @@ class RecordAccess(Generic[ModelT]):
                 model=self._name, field="expected_version", value=expected,
             )  # fmt: skip
         if (found := getattr(record, name)) != expected:
-            raise self._stale(record, expected, found)
+            key = inspect(record).identity
+            raise self._stale(key, expected, found)
 
-    def _stale(self, record: ModelT, expected: Any, found: Any) -> StaleRecordError:
-        key = inspect(record).identity
+    def _stale(self, key: Any, expected: Any, found: Any) -> StaleRecordError:
         return StaleRecordError(
             model=self._name, id=key[0] if len(key) == 1 else key,
             expected=expected, found=found,
@@ -144,36 +207,63 @@ class RecordAccess(Generic[ModelT]):
     async def _flush(self, record: ModelT) -> None:
         version = self._fields.version
         before = None if version is None else getattr(record, version)
+        key = inspect(record).identity  # which a rollback may take away
         try:
             await self.session.flush()
         except StaleDataError as error:
-            raise self._stale(record, before, None) from error
+            raise self._stale(key, before, None) from error
 
-    async def _purge(self, id: Any) -> bool:
-        return bool(await bulk.delete_many(
-            self.session, self.model, [self._fields.key_values(id)]
-        ))  # fmt: skip
-
-    async def _delete_many(
-        self, keys: Sequence[tuple[Any, ...]], *, progress: Progress | None = None
+    async def _delete_softly(
+        self, keys: Sequence[tuple[Any, ...]], progress: Progress | None
     ) -> int:
-        softly = self._softly_deleted
-        if softly is None:
-            return await bulk.delete_many(
-                self.session, self.model, keys, progress=progress
-            )
-        alive = self.base_query().filter(self._any_of(keys))
-        names = self._fields.key
-        rows = await alive.aggregate(*(getattr(self.model, n) for n in names)).all()
-        now = utc_now()
+        now = {str(self._softly_deleted): utc_now()}
         return await bulk.update_many(
-            self.session, self.model,
-            [{**dict(zip(names, row, strict=True)), softly: now} for row in rows],
-            progress=progress,
+            self.session, fields_of(self.model),
+            [dict(zip(self._fields.key, key, strict=True)) | now for key in keys],
+            among=self.base_query().statement, progress=progress,
         )  # fmt: skip
 
+    async def _delete_for_good(
+        self, keys: Sequence[tuple[Any, ...]], *, progress: Progress | None = None
+    ) -> int:
+        if not self._fields.is_joined:
+            return await bulk.delete_many(
+                self.session, self._fields, keys, progress=progress
+            )
+        for key in keys:  # SQLAlchemy knows the order of its tables
+            await self.session.delete(await self.session.get(self.model, key))
+        await self.session.flush()
+        return len(keys)
+
+    async def _keys(
+        self, query: QueryBuilder[ModelT], among: Sequence[Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """
+        The keys of what a query finds; among these, which are not asked for in vain.
+        """
+        if among is not None and self._sees_all:
+            return [*among]
+        names = self._fields.key
+        if among is not None:
+            query = query.filter(self._any_of(among))
+        found = query.statement.with_only_columns(
+            *(getattr(self.model, name) for name in names), maintain_column_froms=True
+        )
+        return [tuple(row) for row in await self.session.execute(found)]
+
     def _any_of(self, keys: Sequence[tuple[Any, ...]]) -> ColumnElement[bool]:
-        return bulk.any_of(self._fields, keys)
+        return any_of([getattr(self.model, name) for name in self._fields.key], keys)
+
+    @property
+    def _sees_all(self) -> bool:
+        """
+        Whether each row of the table is in `base_query`.
+        """
+        return (
+            type(self).base_query is RecordAccess.base_query
+            and self._softly_deleted is None
+            and inspect(self.model).inherits is None
+        )
 
     @property
     def _softly_deleted(self) -> str | None:
@@ -188,14 +278,3 @@ class RecordAccess(Generic[ModelT]):
                 model=self._name, field="deleted_at", value=None,
             )  # fmt: skip
         return name
-
-    def _by_schema(
-        self, rows: Sequence[Data], *, partial: bool = False
-    ) -> Sequence[Data]:
-        schema = self.update_schema if partial else self.create_schema
-        if schema is None:
-            return rows
-        return [
-            row if isinstance(row, schema) else schema.model_validate(row)
-            for row in rows
-        ]
