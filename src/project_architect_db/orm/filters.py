@@ -156,7 +156,7 @@ def visible(entity: Any) -> list[Condition]:
     return [
         getattr(entity, attribute.key).is_(None)
         for attribute in inspect(entity).mapper.column_attrs
-        if SOFTLY_DELETED in attribute.columns[0].info
+        if SOFTLY_DELETED in getattr(attribute.columns[0], "info", ())  # no expression
     ]
 
 

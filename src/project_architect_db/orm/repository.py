@@ -79,7 +79,7 @@ class BaseRepository(RecordAccess[ModelT]):
         """
         The record with this id, or `None`; a tuple for keys of several columns.
         """
-        return await self._get(id, self.base_query())
+        return await self._get(id)
 
     @_named
     async def get_one(self, id: Any) -> ModelT:
@@ -89,7 +89,7 @@ class BaseRepository(RecordAccess[ModelT]):
         Raises:
             NotFoundError: There is none.
         """
-        return await self._require(id, self.base_query())
+        return await self._require(id)
 
     @_named
     async def get_one_or_none(self, **filters: Any) -> ModelT | None:
@@ -132,7 +132,7 @@ class BaseRepository(RecordAccess[ModelT]):
             InvalidDataError: A value does not fit its field.
         """
         (changes,) = self._fields.for_update([data], first=None)
-        record = await self._require(id, self.base_query())
+        record = await self._require(id)
         return await self._change(record, changes, expected_version)
 
     @_named
@@ -169,7 +169,7 @@ class BaseRepository(RecordAccess[ModelT]):
         softly = self._softly_deleted
         if softly is None:
             return await self._purge(id, self.base_query())
-        record = await self._get(id, self.base_query())
+        record = await self._get(id)
         if record is not None:
             await self._change(record, {softly: utc_now()})
         return record is not None
@@ -183,7 +183,7 @@ class BaseRepository(RecordAccess[ModelT]):
             NotFoundError: There is no such record.
         """
         softly = self._require_soft_delete()
-        record = await self._require(id, self.base_query().include_deleted())
+        record = await self._require(id, include_deleted=True)
         return await self._change(record, {softly: None})
 
     @_named

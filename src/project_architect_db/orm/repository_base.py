@@ -15,8 +15,10 @@ from typing import (
     get_args,
     get_origin,
 )
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import bindparam, inspect
+from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.exc import StaleDataError
 
 from project_architect_db.base import utc_now
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from pydantic import BaseModel
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from project_architect_db.orm.bulk import Progress
@@ -79,6 +81,10 @@ class _NamedQuery(QueryBuilder[ModelT]):
 
     def _options(self, method: str) -> dict[str, Any]:
         return {"operation": current_operation.get() or f"{self._label}.{method}"}
+
+
+_by_key: WeakKeyDictionary[type[Any], dict[bool, Any]] = WeakKeyDictionary()
+"""Statements for one record of a model, without and with softly deleted ones."""
 
 
 class RecordAccess(Generic[ModelT]):
@@ -144,20 +150,33 @@ class RecordAccess(Generic[ModelT]):
             query = query.include_deleted()
         return query.filter(**filters) if filters else query
 
-    async def _get(self, id: Any, query: QueryBuilder[ModelT]) -> ModelT | None:
-        columns = [getattr(self.model, name) for name in self._fields.key]
+    async def _get(self, id: Any, *, include_deleted: bool = False) -> ModelT | None:
         (values,) = self._fields.keys_of([id], first=None)
-        names = [f"key_{number}" for number in range(len(columns))]
-        same = [c == bindparam(n) for c, n in zip(columns, names, strict=True)]
-        statement = query.statement.where(*same)
-        found = await self.session.execute(
-            statement, dict(zip(names, values, strict=True))
-        )
+        keys = {f"key_{number}": value for number, value in enumerate(values)}
+        statement = self._by_key(include_deleted=include_deleted)
+        options = {"operation": current_operation.get() or f"{self.label}.get"}
+        found = await self.session.execute(statement, keys, execution_options=options)
         record: ModelT | None = found.unique().scalar_one_or_none()
         return record
 
-    async def _require(self, id: Any, query: QueryBuilder[ModelT]) -> ModelT:
-        record = await self._get(id, query)
+    def _by_key(self, *, include_deleted: bool) -> Select[ModelT]:
+        """
+        The statement for one record, made once where all repositories have the same.
+        """
+        is_own = type(self).base_query is not RecordAccess.base_query
+        known = {} if is_own else _by_key.setdefault(self.model, {})
+        if include_deleted not in known:
+            same = [
+                getattr(self.model, name) == bindparam(f"key_{number}")
+                for number, name in enumerate(self._fields.key)
+            ]
+            query = self._query({}, include_deleted=include_deleted)
+            known[include_deleted] = query.statement.where(*same)
+        statement: Select[ModelT] = known[include_deleted]
+        return statement
+
+    async def _require(self, id: Any, *, include_deleted: bool = False) -> ModelT:
+        record = await self._get(id, include_deleted=include_deleted)
         if record is None:
             raise NotFoundError(model=self._name, id=id)
         return record
@@ -166,9 +185,14 @@ class RecordAccess(Generic[ModelT]):
         record: ModelT = self.model(**values)
         self.session.add(record)
         await self.session.flush()
-        names = (*self._fields.columns, *self._fields.computed)
-        made = [n for n in names if n in inspect(record).unloaded]
-        if made:  # by the database
+        unloaded = inspect(record).unloaded
+        made = [name for name in self._fields.computed if name in unloaded]
+        for name in unloaded.intersection(self._fields.columns):
+            if self._fields.is_made_by_database(name):
+                made.append(name)
+            else:
+                set_committed_value(record, name, None)
+        if made:
             await self.session.refresh(record, made)
         return record
 
