@@ -273,6 +273,12 @@ async def test_many_children_of_many_parents_are_checked_at_once(engine):
     assert 5_002 == len(await ids(engine, Board))
 
 
+async def test_a_transaction_without_statements_has_nothing_to_check(engine):
+    async with engine.session() as session:
+        await session.connection()
+        await session.commit()
+
+
 # --- a parent that goes ------------------------------------------------------------
 
 

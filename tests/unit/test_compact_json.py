@@ -10,7 +10,7 @@ import pytest
 
 from project_architect_db.dialect import types
 
-VALUES = ["x", "ü€😀\n\"\\", 1, -1.5, 1e300, None, True, [], {}, 2**70,
+VALUES = ["x", 'ü€😀\n"\\', 1, -1.5, 1e300, None, True, [], {}, 2**70,
           {"a": [1, {"b": None}], "1": {}}, {1: 2, None: 3}, float("inf")]  # fmt: skip
 
 

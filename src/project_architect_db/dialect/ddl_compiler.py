@@ -5,7 +5,7 @@ CREATE, DROP and COMMENT in DuckDB's SQL.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Sequence, exc, func, select
 from sqlalchemy import types as sqltypes
@@ -170,16 +170,14 @@ def implicit_sequence(table: Table) -> Sequence | None:
     )
 
 
-def next_keys(table: Table, count: int) -> Select[int] | None:
+def next_keys(table: Table, count: int) -> Select[int]:
     """
-    A query for that many new values of the key that counts by itself, if there is one.
+    A query for that many new values of a key that counts by itself.
     """
     column = table.autoincrement_column
     default = None if column is None else column.default
     own = default if isinstance(default, Sequence) else None
-    sequence = own or implicit_sequence(table)
-    if sequence is None:
-        return None
+    sequence = own or cast("Sequence", implicit_sequence(table))
     rows = func.range(count).table_valued("number")
     return select(sequence.next_value()).select_from(rows)
 

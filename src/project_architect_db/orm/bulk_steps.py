@@ -122,9 +122,9 @@ async def _give_keys(
 ) -> None:
     name = fields.counting
     without = [row for row in rows if name and name not in row]
-    keys = next_keys(fields.table, len(without)) if without else None
-    if name is None or keys is None:
+    if name is None or not without:
         return
+    keys = next_keys(fields.table, len(without))
     # As a rule they follow each other, so two of them tell the others.
     next_one = keys.subquery().c[0]
     ends = await connection.execute(select(func.min(next_one), func.max(next_one)))

@@ -18,7 +18,6 @@ from typing import (
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import bindparam, inspect
-from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.exc import StaleDataError
 
 from project_architect_db.base import utc_now
@@ -185,14 +184,9 @@ class RecordAccess(Generic[ModelT]):
         record: ModelT = self.model(**values)
         self.session.add(record)
         await self.session.flush()
-        unloaded = inspect(record).unloaded
-        made = [name for name in self._fields.computed if name in unloaded]
-        for name in unloaded.intersection(self._fields.columns):
-            if self._fields.is_made_by_database(name):
-                made.append(name)
-            else:
-                set_committed_value(record, name, None)
-        if made:
+        names = (*self._fields.columns, *self._fields.computed)
+        made = [name for name in names if name in inspect(record).unloaded]
+        if made:  # by the database
             await self.session.refresh(record, made)
         return record
 
