@@ -409,3 +409,19 @@ async def test_where_the_database_checks_the_library_does_not():
     ) as engine:
         await engine.create_all()
         await run(engine, insert(parents).values(id=1), delete(parents))
+
+
+async def test_tables_are_created_without_a_look_at_their_rows():
+    async with DatabaseEngine(":memory:", metadata=Model.metadata) as engine:
+        statements = []
+        engine.on_query(lambda query: statements.append(query.statement))
+        await engine.create_all()
+    assert "CREATE TABLE boards" in "".join(statements)
+    assert "EXISTS (" not in "".join(statements)
+
+
+async def test_a_table_made_of_a_query_is_looked_at(engine):
+    query = select(literal(9).label("id"), literal(99).label("team_id"))
+    with pytest.raises(MissingParentError):
+        await run(engine, text("DROP TABLE boards"), query.into("boards"))
+    assert [1, 2] == await ids(engine, Board)

@@ -55,6 +55,7 @@ class DuckDBCursor:
         self.rowcount = -1
         self.tables: frozenset[str] | None = None
         self.operation: str | None = None
+        self.keeps_rows = False
         self.timeout = driver.query_timeout
         self.statement = ""
         self._rows: list[tuple[Any, ...]] = []
@@ -86,7 +87,7 @@ class DuckDBCursor:
         self.statement = operation
         request = Request(
             operation, parameters, many, rows, self.tables, self._stream, self.timeout,
-            self.operation,
+            self.operation, self.keeps_rows,
         )  # fmt: skip
         answer: Answer = await_(self._driver.execute(request))
         self.description, self._rows, self.rowcount = answer

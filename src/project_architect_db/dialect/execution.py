@@ -12,6 +12,7 @@ from sqlalchemy import Table, exc
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.engine.interfaces import ExecuteStyle
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.ddl import CreateTableAs
 from sqlalchemy.types import NULLTYPE
 from sqlalchemy.util.concurrency import await_
 
@@ -261,6 +262,9 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         self._driver.references.use(self.root_connection)
         options = self.execution_options
         cursor.operation = options.get("operation") or current_operation.get()
+        cursor.keeps_rows = self.isddl and not isinstance(
+            self.compiled.statement, CreateTableAs
+        )
         if (table := self._written_table) is not None:
             cursor.tables = frozenset((table.name,))
         return cursor

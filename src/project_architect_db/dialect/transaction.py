@@ -52,6 +52,7 @@ class Request(NamedTuple):
         stream: Through which to fetch the rows; `None` to fetch all of them at once.
         timeout: Seconds after which to stop it.
         operation: What the application does with it.
+        keeps_rows: It changes no row of any table: a CREATE TABLE, for example.
     """
 
     sql: str
@@ -62,6 +63,7 @@ class Request(NamedTuple):
     stream: Stream | None = None
     timeout: float | None = None
     operation: str | None = None
+    keeps_rows: bool = False
 
 
 class Answer(NamedTuple):
@@ -102,6 +104,7 @@ class Transaction:
         self.failure: BaseException | None = None
         self.duck: duckdb.DuckDBPyConnection | None = None
         self._written: set[str] | None = set()
+        self._is_unknown = False  # which rows it wrote
         self._live: Stream | None = None  # the one DuckDB has the rows of
         self._streams: list[Stream] = []
 
@@ -117,7 +120,7 @@ class Transaction:
         """
         Whether SQL whose tables are not known may have written.
         """
-        return self.lease is not None and self._written is None
+        return self.lease is not None and self._is_unknown
 
     def connect(self, config: Mapping[str, Any] | None = None) -> None:
         """
@@ -162,7 +165,7 @@ class Transaction:
             if self.lease is None and is_read_only_refusal(error):
                 self._send_rollback()
                 self.snapshot = snapshot  # it has read nothing
-                self._written = None
+                self._written, self._is_unknown = None, True
                 raise GateNeededError from error
             self.fail(error)
             raise
@@ -206,6 +209,7 @@ class Transaction:
             self._written |= request.tables
         elif not script.leaves_tables:
             self._written = None
+            self._is_unknown = self._is_unknown or not request.keeps_rows
 
     def _execute(
         self, duck: duckdb.DuckDBPyConnection, statements: Sequence[Parsed],
@@ -401,6 +405,7 @@ class Transaction:
 
     def _release(self) -> None:
         lease, self.lease, self._written = self.lease, None, set()
+        self._is_unknown = False
         if lease is not None:
             lease.release()
 
