@@ -691,15 +691,15 @@ async def test_a_version_that_is_no_number(session):
 
 
 async def test_an_upsert_adds_and_then_changes(notes):
-    made = await notes.upsert({"id": 1, "title": "a", "rank": 4})
-    assert made is await notes.upsert({"id": 1, "title": "b"})
+    made = await notes.upsert({"id": 1_000_001, "title": "a", "rank": 4})
+    assert made is await notes.upsert({"id": 1_000_001, "title": "b"})
     assert ("b", 4, 2) == (made.title, made.rank, made.version)
     other = await notes.upsert({"title": "c"})
     assert made.id != other.id
     with pytest.raises(StaleRecordError):
-        await notes.upsert({"id": 1, "title": "c", "version": 1})
+        await notes.upsert({"id": 1_000_001, "title": "c", "version": 1})
     with pytest.raises(InvalidDataError):
-        await notes.upsert({"id": 1})
+        await notes.upsert({"id": 1_000_001})
 
 
 async def test_an_upsert_by_other_fields(session):
