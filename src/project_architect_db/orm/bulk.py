@@ -80,10 +80,11 @@ async def insert_many(
     """
     Insert rows that are made while they are written, and return how many there were.
     """
-    done = 0
+    coming, done = iter(rows), 0
     async with writing(session, fields) as connection:
-        for piece in _pieces(rows):
-            checked = await checked_by(fields.for_create, piece, first=done)
+        while checked := await checked_by(
+            fields.for_create, islice(coming, ROWS_AT_A_TIME), first=done
+        ):
             await insert_rows(connection, fields, checked, first=done)
             done += len(checked)
             _tell(progress, done, done)
