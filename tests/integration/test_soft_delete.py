@@ -176,9 +176,18 @@ async def test_rows_that_are_new_meet_no_deleted_one(letters):
     assert 3 == await letters.count()
 
 
-async def test_an_upsert_does_not_bring_a_deleted_row_back(letters):
-    with pytest.raises(DuplicateError):
+@pytest.mark.parametrize("is_held", [True, False])
+async def test_an_upsert_does_not_bring_a_deleted_row_back(letters, is_held):
+    """
+    Whether the session still has an object for it or not.
+    """
+    held = await letters.list(include_deleted=True)
+    if not is_held:
+        letters.session.expunge_all()
+    with pytest.raises(DuplicateError) as caught:
         await letters.upsert({"id": 2, "text": "x"})
+    assert caught.value.key in ("id: 2", "2")  # ours, and DuckDB's
+    assert 3 == len(held)
 
 
 async def test_deleting_counts_as_a_change(letters):

@@ -25,6 +25,7 @@ from project_architect_db.dialect.execution import current_operation
 from project_architect_db.dialect.references import SOFTLY_DELETED
 from project_architect_db.errors import (
     ConfigurationError,
+    DuplicateError,
     InvalidDataError,
     NotFoundError,
     StaleRecordError,
@@ -181,6 +182,12 @@ class RecordAccess(Generic[ModelT]):
         return record
 
     async def _create(self, values: dict[str, Any]) -> ModelT:
+        key = {name: values.get(name) for name in self._fields.key}
+        identity = inspect(self.model).identity_key_from_primary_key([*key.values()])
+        if identity in self.session.sync_session.identity_map:
+            # Seen before by this session, even if not from here: SQLAlchemy would warn.
+            named = ", ".join(f"{name}: {value}" for name, value in key.items())
+            raise DuplicateError(f"there is a {self._name} with {named}", key=named)
         record: ModelT = self.model(**values)
         self.session.add(record)
         await self.session.flush()
