@@ -96,7 +96,8 @@ def test_the_example_in_a_docstring_runs(test, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     namespace = {**vars(sqlalchemy), **vars(sqlalchemy.orm), **test.globs}
     namespace |= vars(project_architect_db)
-    place = f"<{test.name}>"  # no file: Pydantic reads the source of a class
+    # No module and no file: Pydantic would read the source of a class there.
+    place = namespace["__name__"] = f"<{test.name}>"
     with asyncio.Runner() as runner:
         for example in test.examples:
             printed = io.StringIO()
