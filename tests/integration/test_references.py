@@ -27,7 +27,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from project_architect_db import DatabaseEngine, TransactionAbortedError
+from project_architect_db import (
+    ConstraintError,
+    DatabaseEngine,
+    TransactionAbortedError,
+)
 from project_architect_db.errors import MissingParentError, StillReferencedError
 
 
@@ -403,12 +407,15 @@ async def test_a_key_to_a_table_of_another_metadata_is_left_alone():
 async def test_where_the_database_checks_the_library_does_not():
     metadata = MetaData()
     parents = Table("parents", metadata, Column("id", Integer, primary_key=True))
-    Table("children", metadata, Column("id", ForeignKey("parents.id")))
+    children = Table("children", metadata, Column("id", ForeignKey("parents.id")))
     async with DatabaseEngine(
         ":memory:", metadata=metadata, emit_foreign_keys=True
     ) as engine:
         await engine.create_all()
         await run(engine, insert(parents).values(id=1), delete(parents))
+        with pytest.raises(ConstraintError) as caught:
+            await run(engine, insert(children).values(id=7))
+    assert ConstraintError is type(caught.value)  # DuckDB's, not ours
 
 
 async def test_tables_are_created_without_a_look_at_their_rows():
