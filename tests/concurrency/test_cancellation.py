@@ -25,6 +25,7 @@ from concurrency_support import (
 from sqlalchemy import func, insert, select, text
 
 from project_architect_db import DatabaseEngine
+from project_architect_db.errors import TransactionAbortedError
 
 MANY = 50_000
 """Rows that take a while to write."""
@@ -120,6 +121,22 @@ async def test_the_connection_stays_the_same(engine):
                     await session.execute(text(ENDLESS))
             assert await session.scalar(text("SELECT 42")) == 42
         assert await driver_of(session) is before
+    await assert_at_rest(engine)
+
+
+async def test_a_transaction_that_fails_is_over_even_if_nobody_waits_for_it(engine):
+    """
+    The rollback is the connection's work: a cancelled task does not leave it half done.
+    """
+    async with engine.session() as session:
+        await add_one(session)
+        driver = await driver_of(session)
+        task = asyncio.create_task(driver.fail(ValueError("it may not be")))
+        await asyncio.sleep(0)
+        await cancelled(task)
+        with pytest.raises(TransactionAbortedError, match="it may not be"):
+            await session.commit()
+    assert await plain(engine) == 0
     await assert_at_rest(engine)
 
 
