@@ -4,14 +4,22 @@ The declarative base of all models.
 
 from __future__ import annotations
 
+import functools
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import JSON, ColumnElement, DateTime, MetaData, event
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
 
+from project_architect_db.errors import NotLoadedError
 from project_architect_db.tracked_json import track_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.orm import RelationshipProperty
 
 NAMING_CONVENTION = {
     "pk": "%(table_name)s_%(column_0_N_name)s_pkey",
@@ -22,6 +30,10 @@ NAMING_CONVENTION = {
 }
 """The names DuckDB gives to constraints whatever they were called (duckdb-facts §5),
 so that a migration finds no difference where there is none."""
+
+
+LOAD_WITH = "load_with"
+"""In the `info` of a relationship with `lazy="raise"`: what to call to have it."""
 
 
 class Base(DeclarativeBase):
@@ -52,6 +64,33 @@ class Base(DeclarativeBase):
 
 
 track_json(Base)
+
+
+@event.listens_for(Base, "mapper_configured", propagate=True)
+def _say_how_to_load(mapper: Mapper[Any], model: type) -> None:
+    """
+    Have `lazy="raise"` raise an error that says what to do.
+
+    SQLAlchemy calls the loader of an attribute when it is read without being loaded.
+    """
+    for relationship in mapper.relationships:
+        attribute = getattr(model, relationship.key).impl
+        if relationship.lazy == "raise":
+            attribute.callable_ = functools.partial(
+                _load_or_explain, attribute.callable_, relationship
+            )
+
+
+def _load_or_explain(
+    load: Callable[..., Any], relationship: RelationshipProperty[Any], *arguments: Any
+) -> Any:
+    try:
+        return load(*arguments)
+    except InvalidRequestError as error:
+        raise NotLoadedError(
+            model=relationship.parent.class_.__name__, field=relationship.key,
+            advice=relationship.info.get(LOAD_WITH),
+        ) from error  # fmt: skip
 
 
 def utc_now() -> datetime:

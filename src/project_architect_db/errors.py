@@ -32,7 +32,9 @@ Every error this library raises.
     │   ├── NotFoundError             there is no such record
     │   ├── StaleRecordError          it was changed since it was read
     │   ├── UnknownFieldError         a model has no field of that name
+    │   ├── NotLoadedError            a relationship was not asked for
     │   └── InvalidDataError          a value does not fit its field
+    ├── UnsafePathError               a path could lead out of its root
     └── GitError                      git failed
         ├── GitNotFoundError          git is not installed
         └── NotARepositoryError       no git working tree
@@ -446,6 +448,23 @@ class UnknownFieldError(RecordError, ValueError):
         self.suggestion = suggestion
 
 
+class NotLoadedError(RecordError):
+    """
+    A relationship was read that the query had not been asked to load.
+
+    Attributes:
+        model: The name of the model.
+        field: The name of the relationship.
+    """
+
+    def __init__(self, *, model: str, field: str, advice: str | None = None) -> None:
+        how = advice or f"`.load({field!r})` of a query"
+        super().__init__(
+            f"{model}.{field} was not loaded; load it by {how}", model=model
+        )
+        self.field = field
+
+
 class InvalidDataError(RecordError, ValueError):
     """
     A value does not fit its field.
@@ -466,6 +485,21 @@ class InvalidDataError(RecordError, ValueError):
         self.field = field
         self.value = value
         self.index = index
+
+
+class UnsafePathError(ArchitectError, ValueError):
+    """
+    A path leads out of its root, or could be taken for one that does.
+
+    Attributes:
+        path: The path that was given.
+    """
+
+    def __init__(self, path: object, reason: str = "it leads out of its root") -> None:
+        shown = str(path)
+        shown = f"{shown[:80]!r}…" if len(shown) > 80 else repr(shown)
+        super().__init__(f"{shown}: {reason}")
+        self.path = str(path)
 
 
 class GitError(ArchitectError):

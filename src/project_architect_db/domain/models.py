@@ -1,5 +1,5 @@
 """
-Projects, and their conversations, documents and code repositories.
+Projects, their conversations, documents and code repositories, and what happened.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ from typing import Any
 from sqlalchemy import JSON, DateTime, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from project_architect_db.base import Base, TimestampMixin
+from project_architect_db.base import LOAD_WITH, Base, TimestampMixin, utc_now
+
+_EVERYTHING = {
+    LOAD_WITH: "`ProjectRepository.get_with_everything(id)`, or by pages of its own "
+    "repository"
+}
 
 
 class Project(Base, TimestampMixin):
@@ -31,16 +36,21 @@ class Project(Base, TimestampMixin):
         back_populates="project", lazy="selectin", passive_deletes="all"
     )
     documents: Mapped[list[Document]] = relationship(
-        back_populates="project", lazy="raise", passive_deletes="all"
+        back_populates="project", lazy="raise", passive_deletes="all", info=_EVERYTHING
     )
     repositories: Mapped[list[Repository]] = relationship(
-        back_populates="project", lazy="raise", passive_deletes="all"
+        back_populates="project", lazy="raise", passive_deletes="all", info=_EVERYTHING
+    )
+    activity: Mapped[list[Activity]] = relationship(
+        lazy="raise", passive_deletes="all", info=_EVERYTHING, order_by="Activity.id"
     )
 
 
 class Conversation(Base, TimestampMixin):
     """
     A conversation about a project, in one of its phases.
+
+    Its messages are dicts as `domain.schemas.Message` describes them, oldest first.
     """
 
     __tablename__ = "conversations"
@@ -60,7 +70,9 @@ class Conversation(Base, TimestampMixin):
 
 class Repository(Base, TimestampMixin):
     """
-    A code repository of a project, and what git says about it.
+    A code repository of a project, and what git and its host say about it.
+
+    `github` is what `domain.schemas.GitHubMetadata` describes.
     """
 
     __tablename__ = "repositories"
@@ -73,12 +85,16 @@ class Repository(Base, TimestampMixin):
     path: Mapped[str | None] = mapped_column(Text)
     url: Mapped[str | None] = mapped_column(Text)
     branch: Mapped[str | None] = mapped_column(String(255))
+    default_branch: Mapped[str | None] = mapped_column(String(255))
     head_commit: Mapped[str | None] = mapped_column(String(64))
     commit_count: Mapped[int] = mapped_column(default=0)
     first_commit_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     last_commit_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     contributors: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
     commits_per_month: Mapped[dict[str, int]] = mapped_column(JSON, default=dict)
+    github: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    build_status: Mapped[str] = mapped_column(String(50), default="unknown")
+    last_build_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     project: Mapped[Project] = relationship(back_populates="repositories", lazy="raise")
     documents: Mapped[list[Document]] = relationship(
@@ -109,8 +125,40 @@ class Document(Base, TimestampMixin):
     checksum: Mapped[str | None] = mapped_column(String(64))
     size: Mapped[int] = mapped_column(default=0)
     lines: Mapped[int] = mapped_column(default=0)
+    missing_since: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
     project: Mapped[Project] = relationship(back_populates="documents", lazy="raise")
     repository: Mapped[Repository | None] = relationship(
         back_populates="documents", lazy="raise"
+    )
+
+
+class Activity(Base):
+    """
+    Something that happened to one of them: rows are added, and never changed.
+
+    It goes with its project; that a project was deleted is remembered without one.
+
+    Attributes:
+        entity: Which model it happened to, as in ``"document"``.
+        entity_id: And to which of its records; `None` when to many at once.
+        action: What happened, as in ``"status_changed"``.
+        actor: Who did it, where that was said.
+        payload: The particulars, as in ``{"from": "draft", "to": "active"}``.
+        occurred_at: When it happened, which may be long before it was recorded.
+    """
+
+    __tablename__ = "activity"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    project_id: Mapped[int | None] = mapped_column(
+        ForeignKey("projects.id", ondelete="CASCADE")
+    )
+    entity: Mapped[str] = mapped_column(String(50))
+    entity_id: Mapped[int | None]
+    action: Mapped[str] = mapped_column(String(50))
+    actor: Mapped[str | None] = mapped_column(String(255))
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    occurred_at: Mapped[datetime] = mapped_column(
+        DateTime(timezone=True), default=utc_now
     )

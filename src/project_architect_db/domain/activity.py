@@ -1,0 +1,300 @@
+"""
+What happened, as data: written in the same transaction as what it tells of.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from sqlalchemy import insert, select
+
+from project_architect_db.base import utc_now
+from project_architect_db.domain.models import Activity, Project
+from project_architect_db.orm import bulk
+from project_architect_db.orm.bulk_checks import any_of
+from project_architect_db.orm.repository import BaseRepository
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from project_architect_db.orm.bulk import Progress
+    from project_architect_db.orm.incoming import Data
+    from project_architect_db.orm.query import QueryBuilder
+    from project_architect_db.orm.query_pages import Page
+
+ModelT = TypeVar("ModelT")
+
+
+class ActivityRepository(BaseRepository[Activity]):
+    """
+    What happened to projects and all that is in them.
+
+    The repositories of this package write it; `record` is for events of your own.
+
+    Example:
+        >>> async with DatabaseEngine(":memory:") as engine:
+        ...     await engine.create_all()
+        ...     async with engine.transaction() as session:
+        ...         projects = ProjectRepository(session, actor="ada")
+        ...         made = await projects.create({"name": "a", "project_idea": "b"})
+        ...         await projects.update(made.id, {"status": "active"})
+        ...     async with engine.session() as session:
+        ...         page = await ActivityRepository(session).of_project(made.id)
+        ...         for event in page:
+        ...             print(event.actor, event.action, event.payload)
+        ada status_changed {'from': 'draft', 'to': 'active'}
+        ada created {'status': 'draft'}
+    """
+
+    async def record(self, record: Any, action: str, **columns: Any) -> Activity:
+        """
+        Add an event of your own.
+
+        Args:
+            record: What it happened to: one of the models of this package.
+            action: What happened.
+            columns: As in `Activity`: `actor`, `payload`, `occurred_at`.
+
+        Raises:
+            UnknownFieldError: `Activity` has no such column.
+        """
+        return await self.create({
+            "entity": entity_of(type(record)), "entity_id": record.id,
+            "project_id": project_of(record), "action": action, **columns,
+        })  # fmt: skip
+
+    async def of_project(
+        self, project_id: int, limit: int = 100, *, cursor: str | None = None,
+        **filters: Any,
+    ) -> Page[Activity]:  # fmt: skip
+        """
+        What happened in a project, the latest first.
+        """
+        return await self.paginate(
+            limit, cursor=cursor, order_by=("-id",), project_id=project_id, **filters
+        )
+
+    async def of(self, record: Any, limit: int = 100) -> list[Activity]:
+        """
+        What happened to one record, the latest first.
+        """
+        query = self.base_query().filter(
+            entity=entity_of(type(record)), entity_id=record.id
+        )
+        return await query.order_by("-id").limit(limit).all()
+
+
+def entity_of(model: type[Any]) -> str:
+    """
+    What activity calls a model: ``"document"`` for `Document`.
+    """
+    return model.__name__.lower()
+
+
+class RecordingRepository(BaseRepository[ModelT]):
+    """
+    A repository that writes what it did to the activity.
+
+    One record changed is one event; a bulk call is one event with a count. Only what
+    `update` and `bulk_update` change in a `watched` field is always an event of its
+    own, as analytics reads how long a record had which value.
+
+    Args:
+        session: Any `AsyncSession`.
+        actor: Who acts, as activity is to tell.
+
+    Attributes:
+        watched: Fields, and what a change of them is called.
+    """
+
+    watched: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, session: AsyncSession, *, actor: str | None = None) -> None:
+        super().__init__(session)
+        self.actor = actor
+
+    def add_event(
+        self, record: Any, action: str, payload: Mapping[str, Any] | None = None, *,
+        occurred_at: datetime | None = None,
+    ) -> None:  # fmt: skip
+        """
+        Have the next flush write what happened to a record.
+        """
+        event = self._event(action, payload, occurred_at=occurred_at)
+        event |= {"entity_id": record.id, "project_id": project_of(record)}
+        self.session.add(Activity(**event))
+
+    async def add_events(self, events: Iterable[Mapping[str, Any]]) -> None:
+        """
+        Write many events at once; each says `action` and what else is to be in its row.
+        """
+        rows = [self._event(**event) for event in events]
+        if rows:
+            await self.session.flush()
+            await self.session.execute(insert(Activity), rows)
+
+    def _event(
+        self, action: str, payload: Mapping[str, Any] | None = None, *,
+        entity_id: int | None = None, project_id: int | None = None,
+        occurred_at: datetime | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        return {
+            "entity": entity_of(self.model), "entity_id": entity_id, "action": action,
+            "project_id": project_id, "actor": self.actor,
+            "payload": dict(payload or {}), "occurred_at": occurred_at or utc_now(),
+        }  # fmt: skip
+
+    def _add_summary(
+        self, action: str, count: int, projects: Iterable[Any] = (), **payload: Any
+    ) -> None:
+        """
+        One event for many records, with their project if it is the same.
+        """
+        if count:
+            shared = {*projects}
+            project_id = shared.pop() if len(shared) == 1 else None
+            event = self._event(action, {"count": count, **payload})
+            self.session.add(Activity(**event | {"project_id": project_id}))
+
+    # --- one record ---------------------------------------------------------------
+
+    async def _create(self, values: dict[str, Any]) -> ModelT:
+        record: Any = await super()._create(values)
+        watched = {name: getattr(record, name) for name in self.watched}
+        self.add_event(record, "created", watched, occurred_at=record.created_at)
+        return record  # type: ignore[no-any-return]
+
+    async def _change(
+        self, record: ModelT, changes: Mapping[str, Any], expected: Any = None
+    ) -> ModelT:
+        before = {name: getattr(record, name) for name in changes}
+        record = await super()._change(record, changes, expected)
+        changed = [name for name in changes if before[name] != changes[name]]
+        for name in changed:
+            if name in self.watched:
+                payload = {"from": before[name], "to": changes[name]}
+                self.add_event(record, self.watched[name], payload)
+        if others := [name for name in changed if name not in self.watched]:
+            self.add_event(record, "updated", {"fields": others})
+        return record
+
+    async def _purge(self, id: Any, query: QueryBuilder[ModelT]) -> bool:
+        projects = await self._projects_of([id])
+        purged = await super()._purge(id, query)
+        if purged:
+            event = self._event("deleted", entity_id=id, project_id=projects[0])
+            self.session.add(Activity(**event))
+        return purged
+
+    # --- many records -------------------------------------------------------------
+
+    async def bulk_create(
+        self, data_list: Iterable[Data], *, progress: Progress | None = None
+    ) -> list[ModelT]:
+        """
+        Add many records, and one event with their number.
+        """
+        made = await super().bulk_create(data_list, progress=progress)
+        self._add_summary("created", len(made), map(project_of, made))
+        return made
+
+    async def bulk_insert(
+        self, rows: Iterable[Data], *, progress: Progress | None = None
+    ) -> int:
+        """
+        Add records as they come, and one event with their number.
+        """
+        count = await super().bulk_insert(rows, progress=progress)
+        self._add_summary("created", count)
+        return count
+
+    async def bulk_update(
+        self, updates: Iterable[Data], *, progress: Progress | None = None
+    ) -> int:
+        """
+        Change many records; say what became of watched fields, and count the others.
+        """
+        rows = await bulk.checked_by(self._fields.for_update, updates)
+        moves = await self._moves(rows)
+        count = await super().bulk_update(rows, progress=progress)
+        await self.add_events(moves)
+        others = {name for row in rows for name in row} - {"id", *self.watched}
+        if others:
+            self._add_summary("updated", count, fields=sorted(others))
+        return count
+
+    async def bulk_upsert(
+        self, rows: Iterable[Data], *, match: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> int:  # fmt: skip
+        """
+        Add or change many records, and add one event with their number.
+        """
+        count = await super().bulk_upsert(rows, match=match, progress=progress)
+        self._add_summary("upserted", count)
+        return count
+
+    async def bulk_delete(
+        self, ids: Iterable[Any], *, progress: Progress | None = None
+    ) -> int:
+        """
+        Delete many records, and add one event with their number.
+        """
+        given = [*ids]
+        projects = await self._projects_of(given)
+        count = await super().bulk_delete(given, progress=progress)
+        self._add_summary("deleted", count, projects)
+        return count
+
+    async def delete_where(self, **filters: Any) -> int:
+        """
+        Delete the records that meet the filters, and add one event with their number.
+        """
+        count = await super().delete_where(**filters)
+        self._add_summary("deleted", count)
+        return count
+
+    # --- what it was before -------------------------------------------------------
+
+    async def _moves(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """
+        The events of a bulk update that is to change watched fields.
+        """
+        events = []
+        for name, action in self.watched.items():
+            new = {row["id"]: row[name] for row in rows if name in row and "id" in row}
+            for id_, project_id, old in await self._select(new, name):
+                if old != new[id_]:
+                    events.append({
+                        "action": action, "entity_id": id_, "project_id": project_id,
+                        "payload": {"from": old, "to": new[id_]},
+                    })  # fmt: skip
+        return events
+
+    async def _projects_of(self, ids: Iterable[Any]) -> list[int | None]:
+        """
+        The projects of records that are to be deleted; nothing outlives its project.
+        """
+        if self.model is Project:
+            return [None]
+        keys = [key for (key,) in self._fields.keys_of([*ids])]
+        return [project_id for _, project_id, _ in await self._select(keys, "id")]
+
+    async def _select(self, ids: Iterable[Any], name: str) -> list[Any]:
+        given = [(id_,) for id_ in ids]
+        if not given:
+            return []
+        project = self.model.id if self.model is Project else self.model.project_id
+        columns = (self.model.id, project, getattr(self.model, name))
+        found = select(*columns).where(any_of([self.model.id], given))
+        return [*await self.session.execute(found)]
+
+
+def project_of(record: Any) -> int:
+    """
+    The id of the project that a record is, or belongs to.
+    """
+    return int(record.id if isinstance(record, Project) else record.project_id)

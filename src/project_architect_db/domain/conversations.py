@@ -1,0 +1,330 @@
+"""
+The repository of conversations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import DateTime, and_, func, select, try_cast, update
+from sqlalchemy.orm import defer
+from sqlalchemy.orm.util import identity_key
+
+from project_architect_db.base import utc_now
+from project_architect_db.dialect.json_lists import (
+    json_appended,
+    json_items,
+    json_length,
+    json_merged,
+    json_slice,
+)
+from project_architect_db.domain.activity import RecordingRepository
+from project_architect_db.domain.models import Activity, Conversation
+from project_architect_db.domain.schemas import (
+    ConversationCreate,
+    ConversationUpdate,
+    Message,
+    MessageUpdate,
+    StoredMessage,
+)
+from project_architect_db.domain.stages import Stage, read_stages
+from project_architect_db.errors import InvalidDataError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from project_architect_db.orm.incoming import Data
+    from project_architect_db.orm.query_pages import Page
+
+
+_MESSAGES: Any = Conversation.messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversationFlow:
+    """
+    How a conversation went.
+
+    Attributes:
+        stages: The phases it was in, and when.
+        messages: How many there are.
+        by_role: How many of whom.
+        average_length: Of a message, in characters.
+        average_gap: Between a message and the next.
+        longest_gap: The longest of these.
+        average_response: From a message of a user to the next one of an assistant,
+            where that is the next message.
+    """
+
+    conversation_id: int
+    stages: list[Stage]
+    messages: int
+    by_role: dict[str, int]
+    average_length: float | None
+    first_message_at: datetime | None
+    last_message_at: datetime | None
+    average_gap: timedelta | None
+    longest_gap: timedelta | None
+    average_response: timedelta | None
+
+
+class ConversationRepository(RecordingRepository[Conversation]):
+    """
+    Conversations, and the messages in them.
+
+    Messages are added and edited in the database: their list, which may be long, is
+    neither read nor sent.
+
+    Example:
+        >>> async with DatabaseEngine(":memory:") as engine:
+        ...     await engine.create_all()
+        ...     async with engine.transaction() as session:
+        ...         project = await ProjectRepository(session).create(
+        ...             {"name": "a", "project_idea": "b"})
+        ...         conversations = ConversationRepository(session)
+        ...         made = await conversations.create(
+        ...             {"project_id": project.id, "title": "First steps"})
+        ...         added = await conversations.add_message(
+        ...             made.id, {"role": "user", "content": "What now?"})
+        ...         print(added.position, made.messages[0]["content"])
+        0 What now?
+    """
+
+    create_schema = ConversationCreate
+    update_schema = ConversationUpdate
+    watched = {"phase": "phase_changed"}
+
+    # --- finding ------------------------------------------------------------------
+
+    async def list_by_project(
+        self, project_id: int, limit: int = 100, *, cursor: str | None = None,
+        **filters: Any,
+    ) -> Page[Conversation]:  # fmt: skip
+        """
+        The conversations of a project, the latest changed first, page by page.
+        """
+        return await self.paginate(
+            limit, cursor=cursor, order_by=("-updated_at",), project_id=project_id,
+            **filters,
+        )  # fmt: skip
+
+    async def list_by_phase(
+        self, phase: str, *, project_id: int | None = None, limit: int = 100
+    ) -> list[Conversation]:
+        """
+        The conversations in a phase, the latest changed first.
+        """
+        query = self.base_query().filter(phase=phase)
+        if project_id is not None:
+            query = query.filter(project_id=project_id)
+        return await query.order_by("-updated_at", "id").limit(limit).all()
+
+    async def change_phase(self, id: int, phase: str) -> Conversation:
+        """
+        Have a conversation go on to another phase.
+        """
+        return await self.update(id, {"phase": phase})
+
+    async def bulk_change_phase(self, ids: Iterable[int], phase: str) -> int:
+        """
+        Have many conversations go on to another phase; return how many there were.
+        """
+        return await self.bulk_update([{"id": id_, "phase": phase} for id_ in ids])
+
+    # --- messages -----------------------------------------------------------------
+
+    async def add_message(self, id: int, message: Data) -> StoredMessage:
+        """
+        Add a message at the end.
+
+        Args:
+            id: Of the conversation.
+            message: What `domain.schemas.Message` describes, or only a part of it.
+
+        Raises:
+            NotFoundError: There is no such conversation.
+            InvalidDataError: It is no message.
+        """
+        (added,) = await self.add_messages(id, [message])
+        return added
+
+    async def add_messages(
+        self, id: int, messages: Sequence[Data]
+    ) -> list[StoredMessage]:
+        """
+        Add messages at the end, in their order.
+        """
+        new = [_to_store(Message.model_validate(message)) for message in messages]
+        if not new:
+            return []
+        length, project_id = await self._write(id, json_appended(_MESSAGES, new))
+        first = length - len(new)
+        added = [_numbered(kept, first + number) for number, kept in enumerate(new)]
+        for message in added:
+            self._tell("message_added", id, project_id, message)
+        return added
+
+    async def edit_message(
+        self, id: int, position: int, changes: Mapping[str, Any]
+    ) -> StoredMessage:
+        """
+        Change a message; what is absent stays as it is, what is `None` goes.
+
+        Args:
+            id: Of the conversation.
+            position: Of the message, from 0.
+            changes: Fields of a message.
+
+        Raises:
+            NotFoundError: There is no such conversation.
+            InvalidDataError: There is no such message, or a change does not fit.
+        """
+        given = MessageUpdate.model_validate(changes)
+        patch = given.model_dump(mode="json", exclude_unset=True)
+        if position < 0:
+            raise self._no_message(position, "positions are counted from 0")
+        _, project_id = await self._write(
+            id, json_merged(_MESSAGES, position, patch), position=position
+        )
+        (edited,) = await self.messages(id, position, 1)
+        self._tell("message_edited", id, project_id, edited)
+        return edited
+
+    async def messages(
+        self, id: int, offset: int = 0, limit: int = 100
+    ) -> list[StoredMessage]:
+        """
+        Some messages of a conversation, oldest first, without reading the others.
+
+        Raises:
+            NotFoundError: There is no such conversation.
+            InvalidDataError: `offset` or `limit` is negative.
+        """
+        for name, value in {"offset": offset, "limit": limit}.items():
+            if value < 0:
+                raise InvalidDataError(
+                    "it must not be negative",
+                    model="Conversation", field=name, value=value,
+                )  # fmt: skip
+        part = json_slice(_MESSAGES, offset, offset + limit)
+        found = await self.session.scalar(select(part).where(Conversation.id == id))
+        if found is None:
+            raise NotFoundError(model="Conversation", id=id)
+        return [_numbered(kept, offset + number) for number, kept in enumerate(found)]
+
+    async def _write(
+        self, id: int, messages: Any, *, position: int | None = None
+    ) -> tuple[int, int]:
+        """
+        Set the messages in the database, if there is one at that position.
+
+        Returns:
+            How many messages there are now, and the project.
+        """
+        statement = update(Conversation).where(Conversation.id == id)
+        if position is not None:
+            statement = statement.where(json_length(_MESSAGES) > position)
+        result: Any = await self.session.execute(
+            statement.values(messages=messages),
+            execution_options={"synchronize_session": False},
+        )
+        if not result.rowcount:
+            if position is None or not await self.exists(id=id):
+                raise NotFoundError(model="Conversation", id=id)
+            raise self._no_message(position, "there are not so many messages")
+        loaded = self.session.sync_session.identity_map.get(
+            identity_key(Conversation, id)
+        )
+        if loaded is not None:
+            await self.session.refresh(loaded, ["messages", "updated_at"])
+        found = select(json_length(_MESSAGES), Conversation.project_id)
+        rows = await self.session.execute(found.where(Conversation.id == id))
+        length, project_id = rows.one()
+        return length, project_id
+
+    def _no_message(self, position: int, problem: str) -> InvalidDataError:
+        return InvalidDataError(
+            problem, model="Conversation", field="position", value=position
+        )
+
+    def _tell(
+        self, action: str, id: int, project_id: int, message: StoredMessage
+    ) -> None:
+        payload = {
+            "position": message.position, "role": message.role,
+            "length": len(message.content),
+        }  # fmt: skip
+        event = self._event(action, payload, entity_id=id, project_id=project_id)
+        self.session.add(Activity(**event))
+
+    # --- how it went --------------------------------------------------------------
+
+    async def flow(self, id: int) -> ConversationFlow:
+        """
+        How a conversation went: its phases, and the rhythm of its messages.
+
+        Raises:
+            NotFoundError: There is no such conversation.
+        """
+        query = self.base_query().options(defer(_MESSAGES)).filter(id=id)
+        conversation = await query.one()
+        row = (await self.session.execute(_rhythm(id))).one()
+        return ConversationFlow(
+            conversation_id=id,
+            stages=await read_stages(
+                self.session, conversation, "phase_changed", conversation.phase
+            ),
+            messages=row.messages,
+            by_role=row.by_role or {},
+            average_length=row.length,
+            first_message_at=row.first,
+            last_message_at=row.last,
+            average_gap=row.gap,
+            longest_gap=row.longest,
+            average_response=row.response,
+        )
+
+
+def _to_store(message: Message) -> dict[str, Any]:
+    message.at = message.at or utc_now()
+    return message.model_dump(mode="json", exclude_none=True)
+
+
+def _numbered(kept: dict[str, Any], position: int) -> StoredMessage:
+    return StoredMessage.model_validate({**kept, "position": position})
+
+
+def _rhythm(id: int) -> Any:
+    """
+    A query for the numbers and times of the messages of a conversation.
+    """
+    item, position = json_items(_MESSAGES)
+    each = (
+        select(item.label("message"), position.label("position"))
+        .where(Conversation.id == id)
+        .subquery()
+    )
+    message = each.c.message
+    at = try_cast(message["at"].as_string(), DateTime(timezone=True))
+    before = func.lag(at, type_=at.type).over(order_by=each.c.position)
+    role = message["role"].as_string()
+    told = select(
+        role.label("role"),
+        func.length(message["content"].as_string()).label("length"),
+        at.label("at"),
+        func.lag(role).over(order_by=each.c.position).label("role_before"),
+        (at - before).label("gap"),
+    ).subquery()
+    answered = and_(told.c.role == "assistant", told.c.role_before == "user")
+    return select(
+        func.count().label("messages"),
+        func.histogram(told.c.role).label("by_role"),
+        func.avg(told.c.length).label("length"),
+        func.min(told.c.at).label("first"),
+        func.max(told.c.at).label("last"),
+        func.avg(told.c.gap).label("gap"),
+        func.max(told.c.gap).label("longest"),
+        func.avg(told.c.gap).filter(answered).label("response"),
+    ).select_from(told)

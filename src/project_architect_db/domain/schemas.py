@@ -1,0 +1,365 @@
+"""
+What the four models take and give, as Pydantic schemas.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    JsonValue,
+    StringConstraints,
+    model_validator,
+)
+
+from project_architect_db.domain.schema_fields import (
+    Bytes,
+    Checksum,
+    Count,
+    Encoding,
+    Id,
+    Json,
+    Name,
+    Path,
+    Text,
+    Url,
+    text_facts,
+)
+from project_architect_db.domain.vocabulary import (
+    BuildStatus,
+    DocumentKind,
+    Phase,
+    ProjectStatus,
+    Role,
+)
+from project_architect_db.orm.schema import Schema, absent
+
+
+class _Read(Schema):
+    id: int
+    created_at: datetime
+    updated_at: datetime
+
+
+# --- projects -------------------------------------------------------------------------
+
+
+class ProjectCreate(Schema):
+    """
+    A new project.
+    """
+
+    name: Name
+    description: Text | None = None
+    project_idea: Text
+    """What is to be built, and why."""
+    architecture: Json | None = None
+    """The design as far as it is known, in whatever structure."""
+    status: ProjectStatus = "draft"
+
+
+class ProjectUpdate(Schema):
+    """
+    What to change of a project.
+    """
+
+    name: Name = absent()
+    description: Text | None = absent()
+    project_idea: Text = absent()
+    architecture: Json | None = absent()
+    status: ProjectStatus = absent()
+
+
+class ProjectRead(_Read):
+    """
+    A project as it is.
+    """
+
+    name: str
+    description: str | None
+    project_idea: str
+    architecture: dict[str, Any] | None
+    status: str
+
+
+# --- conversations --------------------------------------------------------------------
+
+
+class Message(Schema):
+    """
+    One message of a conversation; further fields of yours are kept.
+    """
+
+    model_config = {"extra": "allow"}
+
+    role: Role = "user"
+    content: Text
+    author: Name | None = None
+    at: AwareDatetime | None = None
+    """When it was said; by default when it is added."""
+
+
+class MessageUpdate(Schema):
+    """
+    What to change of a message.
+    """
+
+    model_config = {"extra": "allow"}
+
+    role: Role = absent()
+    content: Text = absent()
+    author: Name | None = absent()
+    at: AwareDatetime = absent()
+
+
+class StoredMessage(Schema):
+    """
+    A message as it is in its conversation, however it came there.
+    """
+
+    model_config = {"extra": "allow"}
+
+    position: int
+    """Which one it is, counted from 0."""
+    role: str = "user"
+    content: str = ""
+    author: str | None = None
+    at: datetime | None = None
+
+
+class ConversationCreate(Schema):
+    """
+    A new conversation.
+    """
+
+    project_id: Id
+    title: Name
+    phase: Phase = "discovery"
+    messages: list[Message] = Field(default_factory=list)
+
+
+class ConversationUpdate(Schema):
+    """
+    What to change of a conversation; messages are added and edited one by one.
+    """
+
+    title: Name = absent()
+    phase: Phase = absent()
+    messages: list[Message] = absent()
+
+
+class ConversationRead(_Read):
+    """
+    A conversation as it is.
+    """
+
+    project_id: int
+    title: str
+    phase: str
+    messages: list[dict[str, Any]]
+
+
+# --- documents ------------------------------------------------------------------------
+
+
+class _WithContent(Schema):
+    """
+    Counts what is to be known of a content, where it is left out.
+    """
+
+    @model_validator(mode="after")
+    def _count(self) -> Self:
+        given = self.model_fields_set
+        if "content" in given:
+            for name, value in text_facts(getattr(self, "content", None)).items():
+                if name not in given:
+                    setattr(self, name, value)
+        return self
+
+
+class DocumentCreate(_WithContent):
+    """
+    A new document; size, lines and checksum are counted where they are left out.
+    """
+
+    project_id: Id
+    repository_id: Id | None = None
+    title: Name
+    path: Path | None = None
+    """Where its file is, from the root of its repository or folder, with `/`."""
+    kind: DocumentKind = "text"
+    language: Name | None = None
+    content: Text | None = None
+    encoding: Encoding | None = None
+    checksum: Checksum | None = None
+    """SHA-256 of the bytes, in hexadecimal."""
+    size: Bytes = 0
+    """In bytes."""
+    lines: Count = 0
+
+
+class DocumentUpdate(_WithContent):
+    """
+    What to change of a document; a new content is counted as in `DocumentCreate`.
+    """
+
+    title: Name = absent()
+    path: Path | None = absent()
+    kind: DocumentKind = absent()
+    language: Name | None = absent()
+    content: Text | None = absent()
+    encoding: Encoding | None = absent()
+    checksum: Checksum | None = absent()
+    size: Bytes = absent()
+    lines: Count = absent()
+
+
+class DocumentRead(_Read):
+    """
+    A document as it is.
+    """
+
+    project_id: int
+    repository_id: int | None
+    title: str
+    path: str | None
+    kind: str
+    language: str | None
+    content: str | None
+    encoding: str | None
+    checksum: str | None
+    size: int
+    lines: int
+    missing_since: datetime | None
+
+
+# --- code repositories ----------------------------------------------------------------
+
+
+class GitHubMetadata(Schema):
+    """
+    What GitHub says about a repository, under the names of its REST API.
+
+    Further fields are kept. Source: https://docs.github.com/en/rest/repos/repos
+    """
+
+    model_config = {"extra": "allow"}
+
+    full_name: Annotated[
+        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$")
+    ]
+    """`owner/name`."""
+    private: bool = False
+    archived: bool = False
+    fork: bool = False
+    license: JsonValue = None
+    topics: list[str] = Field(default_factory=list)
+    stargazers_count: Count = 0
+    forks_count: Count = 0
+    open_issues_count: Count = 0
+    pushed_at: AwareDatetime | None = None
+
+
+class Build(Schema):
+    """
+    How a build of a repository went; further fields are kept.
+    """
+
+    model_config = {"extra": "allow"}
+
+    status: BuildStatus
+    name: Name = "build"
+    """Of the job or workflow."""
+    number: Count | None = None
+    commit: Checksum | None = None
+    branch: Name | None = None
+    url: Url | None = None
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """How long it took."""
+    at: AwareDatetime | None = None
+    """When it ended, or got this status; by default now."""
+
+
+class RepositoryCreate(Schema):
+    """
+    A new code repository.
+    """
+
+    project_id: Id
+    name: Name
+    path: Text | None = None
+    """Its working tree on this machine."""
+    url: Url | None = None
+    branch: Name | None = None
+    default_branch: Name | None = None
+    head_commit: Checksum | None = None
+    commit_count: Count = 0
+    first_commit_at: AwareDatetime | None = None
+    last_commit_at: AwareDatetime | None = None
+    contributors: list[dict[str, JsonValue]] = Field(default_factory=list)
+    commits_per_month: dict[str, int] = Field(default_factory=dict)
+    github: GitHubMetadata | None = None
+    build_status: BuildStatus = "unknown"
+
+
+class RepositoryUpdate(Schema):
+    """
+    What to change of a code repository.
+    """
+
+    name: Name = absent()
+    path: Text | None = absent()
+    url: Url | None = absent()
+    branch: Name | None = absent()
+    default_branch: Name | None = absent()
+    head_commit: Checksum | None = absent()
+    commit_count: Count = absent()
+    first_commit_at: AwareDatetime | None = absent()
+    last_commit_at: AwareDatetime | None = absent()
+    contributors: list[dict[str, JsonValue]] = absent()
+    commits_per_month: dict[str, int] = absent()
+    github: GitHubMetadata | None = absent()
+    build_status: BuildStatus = absent()
+
+
+class RepositoryRead(_Read):
+    """
+    A code repository as it is.
+    """
+
+    project_id: int
+    name: str
+    path: str | None
+    url: str | None
+    branch: str | None
+    default_branch: str | None
+    head_commit: str | None
+    commit_count: int
+    first_commit_at: datetime | None
+    last_commit_at: datetime | None
+    contributors: list[dict[str, Any]]
+    commits_per_month: dict[str, int]
+    github: dict[str, Any] | None
+    build_status: str
+    last_build_at: datetime | None
+
+
+# --- what happened --------------------------------------------------------------------
+
+
+class ActivityRead(Schema):
+    """
+    Something that happened.
+    """
+
+    id: int
+    project_id: int | None
+    entity: str
+    entity_id: int | None
+    action: str
+    actor: str | None
+    payload: dict[str, Any]
+    occurred_at: datetime
