@@ -61,16 +61,21 @@ from project_architect_db.domain.stages import Stage
 from project_architect_db.domain.vocabulary import Vocabulary
 from project_architect_db.engine import (
     ArchitectSession,
+    Backup,
     DatabaseEngine,
     Health,
     QueryEvent,
     QueryHook,
+    Restored,
     RunningQuery,
     SessionManager,
+    restore,
     run,
+    verify_backup,
 )
 from project_architect_db.errors import (
     ArchitectError,
+    BackupError,
     ClosedError,
     ConfigurationError,
     ConstraintError,
@@ -125,6 +130,8 @@ __all__ = [
     "AggregateQuery",
     "ArchitectError",
     "ArchitectSession",
+    "Backup",
+    "BackupError",
     "Base",
     "BaseRepository",
     "Build",
@@ -187,6 +194,7 @@ __all__ = [
     "RepositoryRead",
     "RepositoryRepository",
     "RepositoryUpdate",
+    "Restored",
     "RetryableError",
     "RunningQuery",
     "Schema",
@@ -215,6 +223,8 @@ __all__ = [
     "all_of",
     "any_of",
     "none_of",
+    "restore",
     "run",
     "update_schema",
+    "verify_backup",
 ]

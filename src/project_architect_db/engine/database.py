@@ -8,6 +8,7 @@ import asyncio
 import time
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
 
@@ -19,6 +20,8 @@ from project_architect_db.base import Base
 from project_architect_db.dialect.database import open_files
 from project_architect_db.dialect.write_gate import caller
 from project_architect_db.engine.address import path_of, settings_of, url_of, wal_of
+from project_architect_db.engine.backup import Backup, back_up
+from project_architect_db.engine.backup import Progress as BackupProgress
 from project_architect_db.engine.monitor import (
     Health,
     Monitor,
@@ -31,7 +34,6 @@ from project_architect_db.errors import ArchitectError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     from sqlalchemy import MetaData
     from sqlalchemy.engine import URL
@@ -199,6 +201,13 @@ class DatabaseEngine:
         """
         return str(self._path or ":memory:")
 
+    @property
+    def path(self) -> Path | None:
+        """
+        The database file; `None` for a database in memory.
+        """
+        return self._path
+
     def files(self) -> list[Path]:
         """
         The database files of this engine, and of all others in this process.
@@ -272,6 +281,34 @@ class DatabaseEngine:
         async with self.engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             await connection.execute(text("CHECKPOINT"))
+
+    async def backup(
+        self, path: str | Path, *, overwrite: bool = False,
+        progress: BackupProgress = lambda *_: None,
+    ) -> Backup:  # fmt: skip
+        """
+        Copy the database into another file while it is in use, and verify the copy.
+
+        Writers wait while the file is copied, readers do not. The copy gets its name
+        when all of it is there and was read; beside it is a manifest.
+
+        Args:
+            path: The file of the backup; its folder has to exist.
+            overwrite: Replace a file that is there.
+            progress: Called with the name of the step, what is done, and of how much.
+
+        Raises:
+            BackupError: It cannot be written, or does not hold what it has to.
+            WriteTimeoutError: Another transaction wrote for too long.
+
+        Example:
+            >>> async with DatabaseEngine("app.duckdb") as engine:
+            ...     await engine.create_all()
+            ...     backup = await engine.backup("app.backup.duckdb")
+            ...     print(backup.tables["main.projects"].rows, backup.manifest.name)
+            0 app.backup.duckdb.json
+        """
+        return await back_up(self, Path(path), overwrite=overwrite, progress=progress)
 
     async def open(self) -> Self:
         """
