@@ -5,6 +5,7 @@ A backup is one moment of the database, whole or not there; a restore brings it 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import subprocess
 import sys
@@ -340,6 +341,15 @@ async def test_a_backup_that_does_not_hold_what_it_says(backup, path, target, co
     with pytest.raises(BackupError, match="is damaged: the table"):
         await restore(target, path)
     assert before == path.read_bytes()
+    assert 3 == len(names(path.parent))
+
+
+async def test_a_backup_that_is_no_database(backup, path, target):
+    target.write_bytes(b"no database")
+    digest = hashlib.sha256(b"no database").hexdigest()
+    await rewritten(backup, bytes=11, sha256=digest)
+    with pytest.raises(BackupError, match="cannot be read"):
+        await restore(target, path)
     assert 3 == len(names(path.parent))
 
 
