@@ -37,7 +37,7 @@ _IN_SCHEMA = f"""
 _RELATIONS = f"""
     WITH relation AS (
         SELECT database_oid, schema_oid, table_oid AS oid, table_name AS name,
-            temporary, comment, NULL AS sql, false AS is_view
+            temporary, comment, sql, false AS is_view
         FROM duckdb_tables() WHERE NOT internal
         UNION ALL
         SELECT database_oid, schema_oid, view_oid, view_name,
@@ -89,10 +89,26 @@ PRIMARY_KEYS = _CONSTRAINTS.bindparams(constraint_type="PRIMARY KEY")
 FOREIGN_KEYS = _CONSTRAINTS.bindparams(constraint_type="FOREIGN KEY")
 UNIQUE_CONSTRAINTS = _CONSTRAINTS.bindparams(constraint_type="UNIQUE")
 CHECK_CONSTRAINTS = _CONSTRAINTS.bindparams(constraint_type="CHECK")
+CONSTRAINTS = _of_relations(
+    "duckdb_constraints",
+    "constraint_name, constraint_type, constraint_column_names, constraint_text",
+    "constraint_index",
+    "constraint_type <> 'NOT NULL'",
+)
 INDEXES = _of_relations(
     "duckdb_indexes",
-    "index_name, is_unique, CAST(expressions AS VARCHAR[]) AS expressions",
+    "index_name, is_unique, item.comment,"
+    " CAST(expressions AS VARCHAR[]) AS expressions",
     "index_name",
+)
+# Triggers name their table, where all others know its oid.
+TRIGGERS = text(
+    f"{_RELATIONS} SELECT wanted.temporary, wanted.name AS relation,"
+    " item.table_name IS NOT NULL AS has_item, item.sql"
+    " FROM wanted LEFT JOIN duckdb_triggers() item"
+    " ON item.database_oid = wanted.database_oid"
+    " AND item.schema_oid = wanted.schema_oid AND item.table_name = wanted.name"
+    " ORDER BY wanted.temporary, wanted.name, trigger_name"
 )
 SEQUENCES = text(
     f"SELECT sequence_name FROM duckdb_sequences() WHERE {_IN_SCHEMA}"

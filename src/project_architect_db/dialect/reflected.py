@@ -45,8 +45,8 @@ def column(row: Row[Any]) -> ReflectedColumn:
         "comment": row.comment,
     }
     if row.is_generated:
-        expression = _without_cast(row.generation_expression)
-        found["computed"] = {"sqltext": _sql(_without_parentheses(expression))}
+        expression = without_cast(row.generation_expression)
+        found["computed"] = {"sqltext": _sql(without_parentheses(expression))}
     return found
 
 
@@ -88,7 +88,7 @@ def check_constraint(row: Row[Any]) -> ReflectedCheckConstraint:
     """
     return {
         "name": row.constraint_name,
-        "sqltext": _sql(_without_parentheses(row.expression)),
+        "sqltext": _sql(without_parentheses(row.expression)),
     }
 
 
@@ -105,13 +105,13 @@ def index(row: Row[Any]) -> ReflectedIndex:
     }
     if None in names:
         found["expressions"] = [
-            name or _escaped(expression[1:-1])
+            name or escaped(expression[1:-1])
             for name, expression in zip(names, row.expressions, strict=True)
         ]
     return found
 
 
-def _escaped(expression: str) -> str:
+def escaped(expression: str) -> str:
     """
     SQL as `text()` wants it.
 
@@ -126,11 +126,11 @@ def _sql(expression: str) -> Any:
     """
     SQL that SQLAlchemy passes through `text()`, unless it is one already.
     """
-    escaped = _escaped(expression)
-    return expression if escaped == expression else text(escaped)
+    safe = escaped(expression)
+    return expression if safe == expression else text(safe)
 
 
-def _without_cast(expression: str) -> str:
+def without_cast(expression: str) -> str:
     """
     The expression without the cast to the type of its column that DuckDB adds.
     """
@@ -138,7 +138,7 @@ def _without_cast(expression: str) -> str:
     return cast[1] if cast else expression
 
 
-def _without_parentheses(expression: str) -> str:
+def without_parentheses(expression: str) -> str:
     """
     The expression without those that DuckDB writes around every operator.
     """
