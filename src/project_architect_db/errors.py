@@ -13,8 +13,9 @@ Every error this library raises.
     ├── StatementError                the database refused a statement
     │   ├── ConstraintError           it would break a constraint
     │   │   ├── DuplicateError        … of a primary key or unique column
-    │   │   ├── MissingParentError    … a foreign key names a row that is not there
-    │   │   └── StillReferencedError  … rows refer to what was to be deleted
+    │   │   └── ForeignKeyError       … of a foreign key
+    │   │       ├── MissingParentError    it names a row that is not there
+    │   │       └── StillReferencedError  rows refer to what was to go
     │   ├── InvalidValueError         a value does not fit its column
     │   ├── InvalidStatementError     wrong SQL, unknown table or column
     │   └── QueryTimeoutError         it ran longer than allowed, and was stopped
@@ -35,6 +36,9 @@ Every error this library raises.
     │   ├── NotLoadedError            a relationship was not asked for
     │   └── InvalidDataError          a value does not fit its field
     ├── UnsafePathError               a path could lead out of its root
+    ├── BackupError                   a backup cannot be made, read or restored
+    ├── MigrationError                revisions cannot be read, or do not fit
+    │   └── RevisionFailedError       one of them failed, and changed nothing
     └── GitError                      git failed
         ├── GitNotFoundError          git is not installed
         └── NotARepositoryError       no git working tree
@@ -155,7 +159,17 @@ class StatementError(ArchitectError):
 class ConstraintError(StatementError):
     """
     The statement would break a constraint: NOT NULL, CHECK, a key.
+
+    Attributes:
+        statement: The SQL text, without values; `None` for a failed COMMIT.
+        model: The name of the model, if a repository wrote.
+        field: The field it is about, if that is known.
+        index: Which row of many it was, from 0, if that is known.
     """
+
+    model: str | None = None
+    field: str | None = None
+    index: int | None = None
 
 
 class DuplicateError(ConstraintError):
@@ -174,7 +188,34 @@ class DuplicateError(ConstraintError):
         self.key = key
 
 
-class MissingParentError(ConstraintError):
+class ForeignKeyError(ConstraintError):
+    """
+    A foreign key would refer to nothing.
+
+    Attributes:
+        statement: The SQL text, without values; `None` when it was found at COMMIT.
+        table: The table of the child.
+        column: Its foreign key.
+        parent: The table it refers to.
+        keys: Some of the keys it refers by, at most ten.
+    """
+
+    def __init__(
+        self, message: str, *, table: str, column: str, parent: str,
+        keys: Sequence[Any], statement: str | None = None,
+    ) -> None:  # fmt: skip
+        named = ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")
+        child = f"{table}.{column}"
+        super().__init__(
+            message.format(child=child, parent=f"{parent} {named}"), statement=statement
+        )
+        self.table = table
+        self.column = column
+        self.parent = parent
+        self.keys = tuple(keys[:10])
+
+
+class MissingParentError(ForeignKeyError):
     """
     A row refers to a parent that does not exist, or was deleted.
 
@@ -184,27 +225,27 @@ class MissingParentError(ConstraintError):
         column: Its foreign key.
         parent: The table it refers to.
         keys: Some of the keys that are missing there, at most ten.
+        softly_deleted: The parents are there, but were deleted softly.
     """
 
     def __init__(
         self, *, table: str, column: str, parent: str, keys: Sequence[Any],
-        statement: str | None = None,
+        softly_deleted: bool = False, statement: str | None = None,
     ) -> None:  # fmt: skip
-        named = ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")
         super().__init__(
-            f"{table}.{column} refers to {parent} {named}, which does not exist; "
-            "create the parent first, or correct the key",
-            statement=statement,
-        )
-        self.table = table
-        self.column = column
-        self.parent = parent
-        self.keys = tuple(keys)
+            "{child} refers to {parent}, which was softly deleted; restore the parent "
+            "first, or choose another one"
+            if softly_deleted
+            else "{child} refers to {parent}, which does not exist; create the parent "
+            "first, or correct the key",
+            table=table, column=column, parent=parent, keys=keys, statement=statement,
+        )  # fmt: skip
+        self.softly_deleted = softly_deleted
 
 
-class StillReferencedError(ConstraintError):
+class StillReferencedError(ForeignKeyError):
     """
-    A row was to be deleted (or given another key) that others refer to.
+    A row was to be deleted, or given another key, that others refer to.
 
     Attributes:
         statement: The SQL text, without values; `None` when it was found at COMMIT.
@@ -212,23 +253,22 @@ class StillReferencedError(ConstraintError):
         column: Their foreign key.
         parent: The table it was to be deleted from.
         keys: Some of its keys, at most ten.
+        rekeyed: It was not to be deleted, but to be given another key.
     """
 
     def __init__(
         self, *, table: str, column: str, parent: str, keys: Sequence[Any],
-        statement: str | None = None,
+        rekeyed: bool = False, statement: str | None = None,
     ) -> None:  # fmt: skip
-        named = ", ".join(map(repr, keys[:3])) + (", …" if len(keys) > 3 else "")
         super().__init__(
-            f"{parent} {named} cannot go: {table}.{column} still refers to it; "
-            f"delete those rows first, or give the foreign key ondelete='CASCADE' or "
-            "'SET NULL'",
-            statement=statement,
-        )
-        self.table = table
-        self.column = column
-        self.parent = parent
-        self.keys = tuple(keys)
+            "{parent} cannot be given another key: {child} still refers to it; "
+            "correct those rows in the same transaction"
+            if rekeyed
+            else "{parent} cannot go: {child} still refers to it; delete those rows "
+            "first, or give the foreign key ondelete='CASCADE' or 'SET NULL'",
+            table=table, column=column, parent=parent, keys=keys, statement=statement,
+        )  # fmt: skip
+        self.rekeyed = rekeyed
 
 
 class InvalidValueError(StatementError):
@@ -369,6 +409,13 @@ class WriteConflictError(RetryableError):
     """
 
 
+def row_number(index: int | None) -> str:
+    """
+    How messages about one of many rows begin.
+    """
+    return "" if index is None else f"row {index}: "
+
+
 class RecordError(ArchitectError):
     """
     Something is wrong with one record, or with the data for it.
@@ -389,16 +436,18 @@ class NotFoundError(RecordError):
     Attributes:
         model: The name of the model.
         id: The id that was asked for; `None` if it was a query.
+        index: Which row of many it was, from 0; `None` for a single one.
     """
 
-    def __init__(self, *, model: str, id: Any = None) -> None:
+    def __init__(self, *, model: str, id: Any = None, index: int | None = None) -> None:
         super().__init__(
-            f"no {model} meets the conditions of the query"
+            f"{row_number(index)}no {model} meets the conditions of the query"
             if id is None
-            else f"there is no {model} with id {id!r}",
+            else f"{row_number(index)}there is no {model} with id {id!r}",
             model=model,
         )
         self.id = id
+        self.index = index
 
 
 class StaleRecordError(RecordError):
@@ -410,18 +459,23 @@ class StaleRecordError(RecordError):
         id: The id of the record.
         expected: The version it was expected to have.
         found: The version it has now; `None` if it is gone, or not known.
+        index: Which row of many it was, from 0; `None` for a single one.
     """
 
-    def __init__(self, *, model: str, id: Any, expected: Any, found: Any) -> None:
+    def __init__(
+        self, *, model: str, id: Any, expected: Any, found: Any,
+        index: int | None = None,
+    ) -> None:  # fmt: skip
         now = "is gone" if found is None else f"has version {found!r} now"
         super().__init__(
-            f"{model} {id!r} was expected to have version {expected!r} and {now}; "
-            "read it again, and decide again",
+            f"{row_number(index)}{model} {id!r} was expected to have version "
+            f"{expected!r} and {now}; read it again, and decide again",
             model=model,
         )
         self.id = id
         self.expected = expected
         self.found = found
+        self.index = index
 
 
 class UnknownFieldError(RecordError, ValueError):
@@ -432,20 +486,24 @@ class UnknownFieldError(RecordError, ValueError):
         model: The name of the model.
         field: The name that was given.
         suggestion: The closest name there is, if one is close.
+        index: Which row of many it was in, from 0; `None` for a single one.
     """
 
     def __init__(
         self, *, model: str, field: str, suggestion: str | None = None,
-        known: Sequence[str] = (),
+        known: Sequence[str] = (), index: int | None = None,
     ) -> None:  # fmt: skip
         hint = (
             f"did you mean {suggestion!r}?"
             if suggestion
             else f"there are {', '.join(known)}"
         )
-        super().__init__(f"{model} has no field {field!r}; {hint}", model=model)
+        super().__init__(
+            f"{row_number(index)}{model} has no field {field!r}; {hint}", model=model
+        )
         self.field = field
         self.suggestion = suggestion
+        self.index = index
 
 
 class NotLoadedError(RecordError):
@@ -480,8 +538,7 @@ class InvalidDataError(RecordError, ValueError):
         self, message: str, *, model: str, field: str, value: Any,
         index: int | None = None,
     ) -> None:  # fmt: skip
-        row = "" if index is None else f"row {index}: "
-        super().__init__(f"{row}{model}.{field}: {message}", model=model)
+        super().__init__(f"{row_number(index)}{model}.{field}: {message}", model=model)
         self.field = field
         self.value = value
         self.index = index
@@ -500,6 +557,40 @@ class UnsafePathError(ArchitectError, ValueError):
         shown = f"{shown[:80]!r}…" if len(shown) > 80 else repr(shown)
         super().__init__(f"{shown}: {reason}")
         self.path = str(path)
+
+
+class BackupError(ArchitectError):
+    """
+    A backup could not be made, is damaged, or cannot be restored.
+    """
+
+
+class MigrationError(ArchitectError):
+    """
+    Migrations cannot be read, or do not fit the database.
+    """
+
+
+class RevisionFailedError(MigrationError):
+    """
+    A migration failed; schema, data and revision are as they were before it.
+
+    What failed is the ``__cause__``.
+
+    Attributes:
+        revision: Its id.
+        applied: The migrations before it, which have run, and stay.
+        original: What failed, which is the ``__cause__`` too.
+    """
+
+    def __init__(
+        self, message: str, *, revision: str, applied: Sequence[Any],
+        original: BaseException,
+    ) -> None:  # fmt: skip
+        super().__init__(message)
+        self.revision = revision
+        self.applied = tuple(applied)
+        self.original = original
 
 
 class GitError(ArchitectError):

@@ -30,6 +30,13 @@ EXAMPLES = {
     errors.PoolTimeoutError: {"connections": 3, "seconds": 1.5},
     errors.QueryTimeoutError: {"statement": "SELECT 1", "seconds": 1.5},
     errors.DuplicateError: {"message": "no", "statement": "x", "key": "id: 1"},
+    errors.ForeignKeyError: {
+        "message": "no",
+        "table": "a",
+        "column": "b_id",
+        "parent": "b",
+        "keys": (7,),
+    },
     errors.MissingParentError: {
         "table": "a",
         "column": "b_id",

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ROWS = "__architect_rows__"
 """The name the Arrow table is registered under while its statement runs."""
@@ -241,3 +244,33 @@ class KeyedText(NamedTuple):
         The numbers of all placeholders.
         """
         return set(placeholders(self.sql))
+
+
+_DELETE = re.compile(
+    rf".*?\bDELETE\b.*?\bFROM\s+(?P<table>{_TABLE})(?P<using>\s+USING\s)?",
+    re.IGNORECASE | re.DOTALL,
+)
+_RETURNING = re.compile(rf"{_QUOTED}|(\sRETURNING\s)", re.IGNORECASE)
+
+
+class DeletedRows(NamedTuple):
+    """
+    What to find out about the rows that a DELETE deletes.
+
+    Attributes:
+        columns: Some columns of its table, in SQL.
+        rows: Their values, as the database gives them, once it has run.
+    """
+
+    columns: Sequence[str]
+    rows: list[tuple[Any, ...]]
+
+    def query(self, sql: str) -> str:
+        """
+        The query for what this DELETE is about to delete, with its placeholders.
+        """
+        head = cast("re.Match[str]", _DELETE.match(sql))
+        found = (m.start(1) for m in _RETURNING.finditer(sql, head.end()) if m[1])
+        names = ", ".join(f"{head['table']}.{column}" for column in self.columns)
+        tables = head["table"] + (", " if head["using"] else "")
+        return f"SELECT {names} FROM {tables}{sql[head.end() : next(found, None)]}"
