@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from project_architect_db.dialect.driver import DriverConnection
+    from project_architect_db.dialect.row_texts import DeletedRows
     from project_architect_db.dialect.transaction import Answer
 
 
@@ -56,6 +57,7 @@ class DuckDBCursor:
         self.tables: frozenset[str] | None = None
         self.operation: str | None = None
         self.keeps_rows = False
+        self.deleted: DeletedRows | None = None
         self.timeout = driver.query_timeout
         self.statement = ""
         self._rows: list[tuple[Any, ...]] = []
@@ -87,11 +89,18 @@ class DuckDBCursor:
         self.statement = operation
         request = Request(
             operation, parameters, many, rows, self.tables, self._stream, self.timeout,
-            self.operation, self.keeps_rows,
+            self.operation, self.keeps_rows, self.deleted,
         )  # fmt: skip
         answer: Answer = await_(self._driver.execute(request))
         self.description, self._rows, self.rowcount = answer
         self._next = 0
+
+    @property
+    def returned_rows(self) -> list[tuple[Any, ...]] | None:
+        """
+        The rows; `None` while they are in the database.
+        """
+        return None if self._stream is not None and not self._rows else self._rows
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """

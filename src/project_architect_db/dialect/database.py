@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 import duckdb
 
 from project_architect_db.dialect.commit_log import CommitLog
+from project_architect_db.dialect.derived import InStep
 from project_architect_db.dialect.failures import opening_error
 from project_architect_db.dialect.statements import StatementCache
 from project_architect_db.dialect.write_gate import WriteGate
@@ -61,6 +62,7 @@ class Database:
         self.config: dict[str, Any] = {}
         self.gate = WriteGate()
         self.commits = CommitLog()
+        self.in_step = InStep()
         self.statements = StatementCache()
         self._users = 0
         self._root: duckdb.DuckDBPyConnection | None = None
@@ -97,6 +99,7 @@ class Database:
             if self._root is None:
                 self.config = {**SAFE_CONFIG, **(config or {})}
                 self._root = self._open()
+                self.in_step.clear()  # another process may have written meanwhile
             elif config is not None:
                 self._refuse_other_settings({**SAFE_CONFIG, **config})
             cursor = self._root.cursor()

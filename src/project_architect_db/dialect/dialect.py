@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, pool
@@ -36,6 +37,22 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.url import URL
 
 
+class _Name:
+    """
+    The name ``duckdb``; the first to ask for it after Alembic was imported is Alembic.
+
+    It looks up what it knows of a database by that name, and so learns of ours
+    without anybody importing it, nor this package importing Alembic.
+    """
+
+    def __get__(self, dialect: object, owner: type) -> str:
+        if "alembic.ddl.impl" in sys.modules:
+            from project_architect_db.dialect import alembic_impl
+
+            DuckDBDialect_async.name = alembic_impl.DuckDBImpl.__dialect__
+        return "duckdb"
+
+
 class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
     """
     The dialect ``duckdb+async://``.
@@ -59,7 +76,7 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
         >>> engine = create_async_engine("duckdb+async://?threads=2")
     """
 
-    name = "duckdb"
+    name: Any = _Name()
     driver = "async"
     is_async = True
     has_terminate = True
@@ -199,12 +216,14 @@ class DuckDBDialect_async(DuckDBReflection, DefaultDialect):
 
     def do_commit(self, dbapi_connection: Any) -> None:
         """
-        Commit, unless a foreign key refers to nothing.
+        Commit, unless a foreign key refers to nothing; see `references`, `derived`.
         """
         driver: DriverConnection = dbapi_connection.driver_connection
         try:
             if not self.emit_foreign_keys:
-                driver.references.check(self.metadata, anything=driver.wrote_anything)
+                driver.references.check(self.metadata, texts=driver.unknown_texts)
+            connection = driver.references.connection
+            driver.changes.before_commit(driver, connection, self.metadata)
         except BaseException:
             dbapi_connection.rollback()  # SQLAlchemy takes it for ended
             raise

@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from weakref import WeakSet
 
+from project_architect_db.dialect.derived import Changes
 from project_architect_db.dialect.references import References
 from project_architect_db.dialect.transaction import (
     GateNeededError,
@@ -126,6 +127,7 @@ class DriverConnection:
         opened_at: Where its transaction was opened, for whoever waits for it.
         statement: The SQL that runs right now.
         references: What to make sure of before the transaction commits.
+        changes: What it has written that other tables are derived from.
         query_timeout: Seconds for a statement that has no limit of its own.
     """
 
@@ -143,6 +145,7 @@ class DriverConnection:
         self.query_timeout = query_timeout
         self._waited = 0.0  # by the latest statement, for the gate
         self.references = References()
+        self.changes = Changes()
         self._transaction = Transaction(database)
         self._worker = Worker("duckdb-connection")
         self._user: object | None = None
@@ -312,11 +315,35 @@ class DriverConnection:
                 self.statement = None
 
     @property
-    def wrote_anything(self) -> bool:
+    def unknown_texts(self) -> frozenset[str]:
         """
-        Whether SQL of unknown effect has run in this transaction.
+        The SQL of unknown effect that has run in this transaction.
         """
-        return self._transaction.wrote_anything
+        return self._transaction.unknown_texts
+
+    @property
+    def unknown_statements(self) -> int:
+        """
+        How many statements of this transaction may have written any table.
+        """
+        return self._transaction.unknown_statements
+
+    @property
+    def is_writing(self) -> bool:
+        """
+        Whether it holds the gate.
+        """
+        return self._lease is not None
+
+    @property
+    def snapshot(self) -> int:
+        """
+        A commit that it sees, and perhaps some later ones.
+        """
+        snapshot = self._transaction.snapshot
+        if snapshot is None or self.is_writing:
+            return self.database.commits.sequence
+        return snapshot
 
     async def fail(self, error: BaseException) -> None:
         """
@@ -433,15 +460,15 @@ class DriverConnection:
         """
         with _Use(self):
             self.opened_at = None
+            commit = functools.partial(self._transaction.commit, self.changes.kept)
             self.references.clear()
+            self.changes.clear()
             self._end_streams()
             writes = self._lease is not None
             self._end_lease()
             started, self._waited = time.perf_counter(), 0.0
             try:
-                cancellation = await self._worker.call_to_the_end(
-                    self._transaction.commit
-                )
+                cancellation = await self._worker.call_to_the_end(commit)
             except BaseException as error:
                 self._tell(_COMMIT, started, error=error)
                 raise
@@ -459,6 +486,7 @@ class DriverConnection:
         """
         self.opened_at = None
         self.references.clear()
+        self.changes.clear()
         self._end_streams()
         if self._lease or self._user or self._transaction.has_state:
             self._end_lease()

@@ -25,7 +25,9 @@ from project_architect_db.dialect.ddl_compiler import (
     implicit_sequence,
     implicit_sequence_column,
 )
+from project_architect_db.dialect.foreign_keys import Index
 from project_architect_db.dialect.row_texts import (
+    DeletedRows,
     InsertText,
     KeyedText,
     is_plain_insert,
@@ -207,13 +209,6 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         one_by_one = self._refers_to_itself()
         return RowsStatement(insert, rows[0], columns, len(rows), one_by_one=one_by_one)
 
-    def pre_exec(self) -> None:
-        """
-        Called by SQLAlchemy before a compiled statement runs.
-        """
-        if self.isdelete and (table := self._written_table) is not None:
-            self._driver.references.before_delete(self, table)
-
     def post_exec(self) -> None:
         """
         Called by SQLAlchemy after a compiled statement has run.
@@ -221,11 +216,24 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         table = self._written_table
         if table is not None and not self.dialect.emit_foreign_keys:
             try:
-                self._driver.references.after(self, table)
+                deleted = cast("DuckDBCursor", self.cursor).deleted
+                self._driver.references.after(self, table, deleted)
             except ArchitectError as error:
                 # The statement has run already, and must not be committed.
                 await_(self._driver.fail(error))
                 raise
+        if table is not None and not self._driver.autocommit:
+            self._driver.changes.note(self, table)
+
+    def returned_rows(self) -> list[tuple[Any, ...]] | None:
+        """
+        What RETURNING answered; `None` while the rows are in the database.
+        """
+        if self.execute_style is ExecuteStyle.INSERTMANYVALUES:
+            return self._insertmanyvalues_rows
+        cursor: Any = self.cursor
+        rows: list[tuple[Any, ...]] | None = cursor.returned_rows
+        return rows
 
     @property
     def _driver(self) -> DriverConnection:
@@ -267,7 +275,20 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         )
         if (table := self._written_table) is not None:
             cursor.tables = frozenset((table.name,))
+            cursor.deleted = self._to_be_deleted(table)
+        elif "writes" in options:
+            cursor.tables = frozenset(options["writes"])
         return cursor
+
+    def _to_be_deleted(self, table: Table) -> DeletedRows | None:
+        """
+        What children of the rows that a DELETE deletes may refer to.
+        """
+        if not self.isdelete or self.dialect.emit_foreign_keys:
+            return None
+        columns = Index.of(table.metadata).referred(table).values()
+        names = [self.identifier_preparer.format_column(column) for column in columns]
+        return DeletedRows(names, []) if names else None
 
     def get_insert_default(self, column: Any) -> Any:
         """

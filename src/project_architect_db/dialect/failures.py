@@ -27,6 +27,12 @@ _CONFLICT = re.compile(
 )
 _CORRUPT = re.compile(r"Corrupt|Could not read enough|checksum")
 _DUPLICATE = re.compile(r'[Dd]uplicate key "(.*?)"( violates|$)', re.DOTALL)
+_NO_TABLE = re.compile(
+    r'(Catalog Error: )Table with name "?(.+?)"? does not exist!'
+    r'(?:\nDid you mean "(.+)"\?)?'
+)
+_SYSTEM = ("duckdb_", "information_schema.", "pg_", "pragma_", "sqlite_")
+_CREATE = "create the tables with engine.create_all(), or migrate the database"
 
 
 def suggest(name: str, known: list[str]) -> str:
@@ -119,6 +125,11 @@ def statement_error(  # noqa: PLR0911 - one return for each error
 def _other_statement_error(
     error: duckdb.Error, message: str, statement: str | None
 ) -> errors.StatementError:
+    if match := _NO_TABLE.match(message):
+        meant = match[3] if match[3] and not match[3].startswith(_SYSTEM) else None
+        hint = f"did you mean {meant!r}?" if meant else _CREATE
+        message = f"{match[1]}there is no table {match[2]}; {hint}"
+        return errors.InvalidStatementError(message, statement=statement)
     if "attached in read-only mode" in message:
         message = f"the database was opened with read_only=True: {message}"
         return errors.InvalidStatementError(message, statement=statement)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     and_,
     case,
     cast,
+    false,
     func,
     literal,
     literal_column,
@@ -122,15 +123,35 @@ class JsonValue:
         """
         It is one of these values.
         """
-        texts: list[str] = []
-        others: list[Condition] = []
+        kinds: dict[str, list[Any]] = {}
+        found: list[Condition] = []
         for value in values:
-            if isinstance(value, str) and not _reads_as_json(value):
-                _checked(value)
-                texts.append(value)
+            if value is None:
+                found.append(self.is_null())
             else:
-                others.append(self.equals(value))
-        return or_(self.text.in_(texts), *others)
+                kind, bound = self._member(value)
+                kinds.setdefault(kind, []).append(bound)
+        subjects: dict[str, ColumnElement[Any]] = {
+            "text": self.text, "digits": self.text, "json": self._source,
+            "number": self.number, "integer": try_cast(self._source, HugeInteger),
+        }  # fmt: skip
+        for kind, members in kinds.items():
+            is_in = subjects[kind].in_(members)
+            found.append(self.matches(is_in) if kind == "digits" else is_in)
+        return or_(false(), *found)
+
+    def _member(self, value: Any) -> tuple[str, Any]:
+        """
+        What it is compared as, one list for each kind, and what is bound for it.
+        """
+        if isinstance(value, bool):
+            return "json", "true" if value else "false"
+        if _is_number(value):
+            return ("integer", value) if _is_large(value) else ("number", float(value))
+        text = _checked(value)
+        if isinstance(value, str):
+            return "digits" if _reads_as_json(value) else "text", value
+        return "json", JsonValue(literal(text))._source
 
     def compare(self, op: str, value: Any) -> Condition:
         """
@@ -147,9 +168,7 @@ class JsonValue:
         return self._compare_number(COMPARISONS[op], value)
 
     def _compare_number(self, compare: Callable[[Any, Any], Any], value: Any) -> Any:
-        if isinstance(value, int) and abs(value) >= EXACT_IN_A_DOUBLE:
-            if abs(value) >= 2**127:
-                raise TypeError("an integer of more than 128 bits")
+        if _is_large(value):
             return compare(try_cast(self._source, HugeInteger), value)
         return compare(self.number, float(value))
 
@@ -163,11 +182,18 @@ class JsonValue:
         """
         It is a list with this item, an object with these entries, or has this text.
 
+        An item is an object with these entries, too; and a list is one with all of
+        these items.
+
         Raises:
             TypeError: JSON has no such value; or a `ValueError`.
         """
-        part = cast(literal(_checked(value)), JSONB)
-        has = type_coerce(self._json, JSONB).contains(part)
+        text = _checked(value)
+        whole = type_coerce(self._json, JSONB)
+        has: Any = whole.contains(cast(literal(text), JSONB))
+        if isinstance(value, dict | list | tuple):
+            has_item = whole.contains(cast(literal(f"[{text}]"), JSONB))
+            return or_(has, and_(self._is("ARRAY"), has_item))
         if not isinstance(value, str):
             return has
         return case(
@@ -232,6 +258,20 @@ def _any_item(element: Any, compiler: SQLCompiler, **kw: Any) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, Decimal)) and not isinstance(value, bool)
+
+
+def _is_large(value: Any) -> bool:
+    """
+    Whether it is an integer that a double rounds.
+
+    Raises:
+        TypeError: The database has none that large.
+    """
+    if not isinstance(value, int) or abs(value) < EXACT_IN_A_DOUBLE:
+        return False
+    if abs(value) >= 2**127:
+        raise TypeError("an integer of more than 128 bits")
+    return True
 
 
 def _reads_as_json(text: str) -> bool:

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from duckdb import ParserException, StatementType
 
-from project_architect_db.errors import UnsupportedOperationError
+from project_architect_db.errors import (
+    InvalidStatementError,
+    UnsupportedOperationError,
+)
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection, Statement
@@ -113,12 +116,17 @@ class StatementCache:
 
         Raises:
             duckdb.ParserException: It is no SQL.
+            InvalidStatementError: UTF-8 cannot write it.
             UnsupportedOperationError: It asks for a savepoint.
         """
         found = self._cache.get(sql)
         if found is None:
             try:
+                sql.encode()
                 parsed = tuple(map(_classify, connection.extract_statements(sql)))
+            except UnicodeEncodeError as error:
+                problem = f"the text is no UTF-8: {error.reason}"
+                raise InvalidStatementError(problem) from error
             except ParserException as error:
                 if _SAVEPOINT.match(sql):
                     raise UnsupportedOperationError(NO_SAVEPOINTS) from error

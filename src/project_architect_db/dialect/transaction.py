@@ -30,10 +30,11 @@ from project_architect_db.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from project_architect_db.dialect.columnar import RowsStatement
     from project_architect_db.dialect.database import Database
+    from project_architect_db.dialect.row_texts import DeletedRows
     from project_architect_db.dialect.statements import Parsed, Script
     from project_architect_db.dialect.stream import Stream
     from project_architect_db.dialect.write_gate import Lease
@@ -53,6 +54,7 @@ class Request(NamedTuple):
         timeout: Seconds after which to stop it.
         operation: What the application does with it.
         keeps_rows: It changes no row of any table: a CREATE TABLE, for example.
+        deleted: Where to tell which rows a DELETE deletes.
     """
 
     sql: str
@@ -64,6 +66,7 @@ class Request(NamedTuple):
     timeout: float | None = None
     operation: str | None = None
     keeps_rows: bool = False
+    deleted: DeletedRows | None = None
 
 
 class Answer(NamedTuple):
@@ -104,7 +107,8 @@ class Transaction:
         self.failure: BaseException | None = None
         self.duck: duckdb.DuckDBPyConnection | None = None
         self._written: set[str] | None = set()
-        self._is_unknown = False  # which rows it wrote
+        self._texts: set[str] = set()  # that wrote rows nobody knows of
+        self._unknown_statements = 0
         self._live: Stream | None = None  # the one DuckDB has the rows of
         self._streams: list[Stream] = []
 
@@ -116,11 +120,18 @@ class Transaction:
         return self.begun or self.snapshot is not None or self.failure is not None
 
     @property
-    def wrote_anything(self) -> bool:
+    def unknown_texts(self) -> frozenset[str]:
         """
-        Whether SQL whose tables are not known may have written.
+        SQL that may have written any row of any table.
         """
-        return self.lease is not None and self._is_unknown
+        return frozenset(self._texts if self.lease is not None else ())
+
+    @property
+    def unknown_statements(self) -> int:
+        """
+        How many statements have run that may have written, or changed, any table.
+        """
+        return self._unknown_statements if self.lease is not None else 0
 
     def connect(self, config: Mapping[str, Any] | None = None) -> None:
         """
@@ -158,6 +169,8 @@ class Transaction:
             if not (self.begun or self.autocommit):
                 self._begin(duck)
             self._note_tables(request, script)
+            if self.autocommit and self.lease is not None:
+                self.database.in_step.before_commit(self._written, {})
             return self._execute(duck, script.statements, request)
         except (GateNeededError, UnsupportedOperationError):
             raise  # it never reached the database
@@ -165,7 +178,9 @@ class Transaction:
             if self.lease is None and is_read_only_refusal(error):
                 self._send_rollback()
                 self.snapshot = snapshot  # it has read nothing
-                self._written, self._is_unknown = None, True
+                self._written = None
+                self._texts.add(request.sql)
+                self._unknown_statements += 1
                 raise GateNeededError from error
             self.fail(error)
             raise
@@ -209,7 +224,9 @@ class Transaction:
             self._written |= request.tables
         elif not script.leaves_tables:
             self._written = None
-            self._is_unknown = self._is_unknown or not request.keeps_rows
+            self._unknown_statements += 1
+            if not request.keeps_rows:
+                self._texts.add(request.sql)
 
     def _execute(
         self, duck: duckdb.DuckDBPyConnection, statements: Sequence[Parsed],
@@ -222,10 +239,10 @@ class Transaction:
             duck.execute(parsed.statement)
             duck.fetchall()
         if request.rows is not None:
-            return self._committed(self._insert_rows(duck, last, request.rows))
+            return self._committed(self._send_rows(last, request.rows, request))
         if request.many is not None:
-            return self._committed(_execute_many(duck, last, request.many))
-        duck.execute(last.statement, request.parameters)
+            return self._committed(self._send_many(last, request.many, request))
+        self._send(last, request.parameters, request)
         rowcount = duck.rowcount
         if not last.answers or rowcount >= 0:
             return self._committed(Answer(None, [], rowcount))
@@ -237,16 +254,43 @@ class Transaction:
         rows = _fetch_all(duck)
         return self._committed(Answer(description, rows, len(rows)))
 
-    def _insert_rows(
-        self, duck: duckdb.DuckDBPyConnection, last: Parsed, rows: RowsStatement
+    def _send(
+        self, parsed: Parsed, parameters: Sequence[Any], request: Request
+    ) -> None:
+        """
+        Execute one statement; of a DELETE, ask first what it will delete.
+        """
+        duck = self._connection()
+        if request.deleted is not None:
+            statement: Any = parsed.statement
+            sql = request.deleted.query(statement.query)
+            (query,) = self.database.statements.parse(duck, sql).statements
+            duck.execute(query.statement, parameters)
+            request.deleted.rows.extend(duck.fetchall())
+        duck.execute(parsed.statement, parameters)
+
+    def _send_many(
+        self, parsed: Parsed, parameter_sets: Iterable[Sequence[Any]], request: Request
     ) -> Answer:
-        table = rows.arrow_table()
-        insert = self._combine(duck, rows) if table is not None and rows.mixed else last
-        if table is None or insert is None:  # slower, but stored as they are
+        duck = self._connection()
+        returned: list[tuple[Any, ...]] = []
+        count = -1
+        for parameters in parameter_sets:
+            self._send(parsed, parameters, request)
+            if duck.rowcount >= 0:
+                count = max(count, 0) + duck.rowcount
+            else:
+                returned += duck.fetchall()
+        return Answer(duck.description if count < 0 else None, returned, count)
+
+    def _send_rows(self, last: Parsed, rows: RowsStatement, request: Request) -> Answer:
+        duck, table = self._connection(), rows.arrow_table()
+        one = self._combine(duck, rows) if table is not None and rows.mixed else last
+        if table is None or one is None:  # slower, but stored as they are
             (single,) = self.database.statements.parse(duck, rows.single).statements
-            return _execute_many(duck, single, rows.rows())
+            return self._send_many(single, rows.rows(), request)
         duck.register(ROWS, table)
-        duck.execute(insert.statement, rows.constants)
+        self._send(one, rows.constants, request)
         if duck.rowcount >= 0:
             return Answer(None, [], duck.rowcount)
         return Answer(duck.description, _fetch_all(duck), -1)
@@ -314,11 +358,14 @@ class Transaction:
         self.lease = lease
         self._send_rollback()
 
-    def commit(self) -> None:
+    def commit(self, kept: Mapping[str, frozenset[str]] | None = None) -> None:
         """
         COMMIT, then the commit log, then the gate.
 
         It ends the transaction even if it fails: SQLAlchemy sends no ROLLBACK then.
+
+        Args:
+            kept: The derived tables it has kept in step; see `InStep`.
 
         Raises:
             TransactionAbortedError: An error had ended the transaction.
@@ -330,10 +377,17 @@ class Transaction:
             if self.begun:
                 duck = self._connection()
                 self._end_streams()
+                writes = self.lease is not None and self._written != set()
+                if writes:
+                    self.database.in_step.before_commit(self._written, kept or {})
                 self._control(duck, "COMMIT")
                 self.begun = False
-                if self.lease is not None and self._written != set():
-                    self._log()
+                if writes:
+                    self._log(kept)
+                elif kept:  # it has compared, and nobody else could write
+                    self.database.in_step.after_commit(
+                        self.database.commits.sequence, kept
+                    )
         except duckdb.Error as error:
             if is_duplicate(error):  # raised as a mere TransactionException
                 raise duckdb.ConstraintException(str(error)) from error
@@ -385,9 +439,12 @@ class Transaction:
             self._release()
         return answer
 
-    def _log(self) -> None:
+    def _log(self, kept: Mapping[str, frozenset[str]] | None = None) -> None:
         written = self._written
-        self.database.commits.append(None if written is None else frozenset(written))
+        sequence = self.database.commits.append(
+            None if written is None else frozenset(written)
+        )
+        self.database.in_step.after_commit(sequence, kept or {})
 
     def _roll_back(self) -> None:
         self._end_streams()
@@ -405,21 +462,11 @@ class Transaction:
 
     def _release(self) -> None:
         lease, self.lease, self._written = self.lease, None, set()
-        self._is_unknown = False
+        self._texts = set()
+        self._unknown_statements = 0
         if lease is not None:
+            self.database.in_step.end_commit()
             lease.release()
-
-
-def _execute_many(duck: Any, parsed: Parsed, parameter_sets: Any) -> Answer:
-    returned: list[tuple[Any, ...]] = []
-    count = -1
-    for parameters in parameter_sets:
-        duck.execute(parsed.statement, parameters)
-        if duck.rowcount >= 0:
-            count = max(count, 0) + duck.rowcount
-        else:
-            returned += duck.fetchall()
-    return Answer(duck.description if count < 0 else None, returned, count)
 
 
 def _fetch_all(duck: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:

@@ -69,6 +69,8 @@ class Lease:
         """What ends the transaction when its event loop has died."""
         self.ending = False
         """Its ROLLBACK is on the way."""
+        self.kept = False
+        """Several transactions of one connection share it; `end` gives it up."""
         self._started = time.monotonic()
         self._warned = False
 
@@ -98,7 +100,7 @@ class Lease:
         """
         Say once that this transaction keeps all other writers waiting.
         """
-        if self.seconds > LONG_HOLD and not self._warned:
+        if self.seconds > LONG_HOLD and not (self._warned or self.kept):
             self._warned = True
             logger.warning(
                 "%s has been writing for %.1f s in the transaction opened at %s; "
@@ -112,7 +114,16 @@ class Lease:
         """
         Let the next writer in; safe from any thread, and more than once.
         """
-        self._gate._release(self)
+        if not self.kept or self.is_orphaned:
+            self._gate._release(self)
+
+    def end(self) -> None:
+        """
+        Let the next writer in, after the last of several transactions.
+        """
+        self.kept = False
+        self._warned = True  # it was meant to be long
+        self.release()
 
 
 class WriteGate:

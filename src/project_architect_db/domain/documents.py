@@ -14,10 +14,13 @@ from sqlalchemy import distinct, func, select
 from project_architect_db.base import utc_now
 from project_architect_db.dialect.database import open_files
 from project_architect_db.domain.activity import RecordingRepository
+from project_architect_db.domain.file_reading import Skipped
 from project_architect_db.domain.files import FileReport, KnownFile, check_files
 from project_architect_db.domain.models import Activity, Document, Repository
 from project_architect_db.domain.paths import resolve_path
 from project_architect_db.domain.schemas import DocumentCreate, DocumentUpdate
+from project_architect_db.domain.search import DocumentSearch, SearchResult
+from project_architect_db.domain.vocabulary import DOCUMENT_KINDS
 from project_architect_db.engine.address import wal_of
 from project_architect_db.errors import (
     DuplicateError,
@@ -71,7 +74,7 @@ class DocumentRepository(RecordingRepository[Document]):
         ...         made = await documents.create({
         ...             "project_id": project.id, "title": "Plan",
         ...             "path": "./docs/a.md", "content": "First the parser."})
-        ...         (found,) = await documents.search("parsing")
+        ...         (found,) = await documents.search("parsers")
         ...         print(made.path, made.lines, found.document.title)
         docs/a.md 1 Plan
     """
@@ -86,12 +89,31 @@ class DocumentRepository(RecordingRepository[Document]):
     ) -> Page[Document]:  # fmt: skip
         """
         The documents of a project, of one kind or of all, by id, page by page.
+
+        Raises:
+            InvalidDataError: There is no such kind.
         """
         if kind is not None:
+            DOCUMENT_KINDS.require(kind, model="Document", field="kind")
             filters["kind"] = kind
         return await self.paginate(
             limit, cursor=cursor, project_id=project_id, **filters
         )
+
+    async def search(
+        self, text: str, *conditions: ColumnElement[bool],
+        project_id: int | None = None, kind: str | None = None,
+        match_all: bool = False, limit: int = 20, offset: int = 0,
+    ) -> list[SearchResult]:  # fmt: skip
+        """
+        The documents whose title or content matches, best first, with the matches.
+
+        See `DocumentSearch.search`, which this is.
+        """
+        return await DocumentSearch(self.session).search(
+            text, *conditions, project_id=project_id, kind=kind, match_all=match_all,
+            limit=limit, offset=offset,
+        )  # fmt: skip
 
     # --- files --------------------------------------------------------------------
 
@@ -190,6 +212,7 @@ class DocumentRepository(RecordingRepository[Document]):
         """
         moved = {file.id: (file.old_path, file.new_path) for file in report.moved}
         here = [*report.unchanged, *(file.id for file in report.changed), *moved]
+        here += (id_ for reason in _THERE for id_ in report.skipped.get(reason, ()))
         gone = await self._among(report.missing, Document.missing_since.is_(None))
         back = await self._among(here, Document.missing_since.is_not(None))
         now = utc_now()
@@ -281,4 +304,6 @@ class DocumentRepository(RecordingRepository[Document]):
         )  # fmt: skip
 
 
+# Why a file was not read that is there all the same.
+_THERE: tuple[Skipped, ...] = ("binary", "too large")
 _CHANGES = ["updated", "changed", "moved"]
