@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from command_runner import run_command
 
 import project_architect_db
 
@@ -83,12 +84,26 @@ def run(environment, tmp_path):
     Run the command in the temporary folder.
     """
 
-    def run(*arguments, code=0, stdin=None, **env):
+    def run(*arguments, code=0, **env):
+        done = run_command(map(str, arguments), cwd=tmp_path, env=environment | env)
+        assert code == done.returncode, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def run_process(environment, tmp_path):
+    """
+    Run the command in the temporary folder, in a process of its own.
+    """
+
+    def run(*arguments, code=0):
         done = subprocess.run(
-            (COMMAND, *map(str, arguments)), cwd=tmp_path, env=environment | env,
-            capture_output=True, text=True, stdin=stdin, check=False,
+            (COMMAND, *map(str, arguments)), cwd=tmp_path, env=environment,
+            capture_output=True, text=True, check=False,
         )  # fmt: skip
-        assert done.returncode == code, done.stdout + done.stderr
+        assert code == done.returncode, done.stdout + done.stderr
         return done
 
     return run
@@ -132,8 +147,12 @@ def test_the_tables_show_languages_documents_commits_and_contributors(
     assert {
         "Repository tree",
         "Commits 1, 2026-03-01 to 2026-03-01",
+        "Releases 0",
+        "Conversations 1",
         "Documents 2 in 3 lines",
+        "Activity 7 events",
         "Import 2 new",
+        "History 1 new commit",
         "Skipped nothing",
         "Languages",
         "Contributors",
@@ -170,6 +189,24 @@ def test_running_it_again_updates(quickstart, tree, git):
     with duckdb.connect(tree.parent / "app.duckdb") as database:
         rows = database.execute("SELECT path FROM documents ORDER BY path").fetchall()
     assert rows == [("app.py",), ("new.sql",)]
+
+
+def test_commits_and_tags_are_counted_and_not_counted_twice(quickstart, run, tree, git):
+    git("tag", "v1")
+    git("commit", "-q", "--allow-empty", "-m", "y")
+    names = ("commits", "releases", "conversations", "forgotten")
+    first = quickstart(tree)
+    second = quickstart(tree)
+    assert [2, 1, 2, 0] == [first[name] for name in names]
+    assert [0, 0, 0, 0] == [second[name] for name in names]
+    found = second["repository"]
+    assert (1, 2, first["events"]) == (
+        found["releases"], found["conversations"], found["events"],
+    )  # fmt: skip
+    git("commit", "-q", "--amend", "--allow-empty", "-m", "z")
+    shown = run("quickstart", tree, "-d", "app.duckdb").stdout
+    assert re.search("History +1 new commit, 1 forgotten", shown)
+    assert re.search("Releases +1 ", shown)
 
 
 def test_json_has_all_of_it_and_no_colours_even_where_they_are_forced(run, tree):
@@ -211,6 +248,8 @@ def test_the_current_folder_is_read_by_default(environment, tree):
 def test_a_tree_of_nothing(run, git):
     done = run("quickstart", "tree")
     assert "no commit yet" in done.stdout
+    assert re.search("Conversations +0", done.stdout)
+    assert re.search("History +nothing", done.stdout)
     assert re.search("Documents +0 in 0 lines", done.stdout)
     assert "Languages" not in done.stdout
 
@@ -314,9 +353,9 @@ def test_a_wrong_database_is_one_line(run, tree, tmp_path, database, message):
     assert re.search(message, line)
 
 
-def test_a_locked_database_names_the_process(run, tree, tmp_path):
+def test_a_locked_database_names_the_process(run_process, tree, tmp_path):
     with duckdb.connect(tmp_path / "app.duckdb"):
-        line = failure(run("quickstart", tree, "-d", "app.duckdb", code=1))
+        line = failure(run_process("quickstart", tree, "-d", "app.duckdb", code=1))
     assert f"pid {os.getpid()}" in line
 
 

@@ -14,6 +14,7 @@ from project_architect_db import (
     ActivityRepository,
     DocumentRepository,
     InvalidDataError,
+    ProjectCreate,
     ProjectRepository,
     UnknownFieldError,
 )
@@ -80,18 +81,34 @@ async def test_many_records_are_one_event(session, project, documents):
     await documents.delete_where(title="t")
     assert [
         ("created", None, project.id, "bob", {"count": 2}),
-        ("created", None, None, "bob", {"count": 3}),
+        ("created", None, project.id, "bob", {"count": 3}),
         ("updated", None, None, "bob", {"count": 2, "fields": ["title"]}),
-        ("upserted", None, None, "bob", {"count": 1}),
+        ("upserted", None, project.id, "bob", {"count": 1}),
         ("deleted", None, project.id, "bob", {"count": 1}),
-        ("deleted", None, None, "bob", {"count": 3}),
+        ("deleted", None, project.id, "bob", {"count": 3}),
     ] == await told(session)
 
 
 async def test_of_two_projects_is_of_none(session, project, documents):
     other = await ProjectRepository(session).create({"name": "b", "project_idea": "b"})
     await documents.bulk_create([row(project), row(other)])
-    assert [("created", None, None, "bob", {"count": 2})] == await told(session)
+    await documents.delete_where(title="t")
+    assert [
+        ("created", None, None, "bob", {"count": 2}),
+        ("deleted", None, None, "bob", {"count": 2}),
+    ] == await told(session)
+
+
+async def test_an_upsert_tells_what_became_of_a_known_record(session, project):
+    projects = ProjectRepository(session)
+    row = {"id": project.id, "name": "a", "project_idea": "b", "status": "active"}
+    assert 2 == await projects.bulk_upsert(
+        [row, ProjectCreate(name="c", project_idea="d", status="on_hold")]
+    )
+    events = await ActivityRepository(session).of(project)
+    assert [{"from": "draft", "to": "active"}] == [
+        event.payload for event in events if event.action == "status_changed"
+    ]
 
 
 async def test_what_is_refused_is_not_told(session, project, documents):

@@ -97,6 +97,15 @@ async def test_any_text_comes_back_as_it_was(conversations, talk, session, conte
     assert [content] * 3 == [message.content for message in read]
 
 
+async def test_the_first_messages_have_a_time_too(conversations, session):
+    talk = await conversations.create(
+        {"project_id": 1, "title": "t", "messages": [{"content": "a"}]}
+    )
+    (found,) = await kept(session, talk.id)
+    assert {"role", "content", "at"} == {*found}
+    assert (await conversations.flow(talk.id)).first_message_at is not None
+
+
 async def test_several_messages_are_added_in_their_order(conversations, talk, session):
     added = await conversations.add_messages(talk.id, [{"content": c} for c in "abc"])
     assert [0, 1, 2] == [message.position for message in added]
@@ -266,6 +275,8 @@ async def test_conversations_of_a_project_page_by_page(conversations):
     assert {"0", "2, changed", "4", "6", "8"} == {*titles}
     only = await conversations.list_by_project(2, phase="design")
     assert [] == only.items
+    with pytest.raises(InvalidDataError, match="did you mean 'design'"):
+        await conversations.list_by_phase("desing")
 
 
 async def test_conversations_of_a_phase(conversations):

@@ -80,6 +80,8 @@ async def test_documents_of_a_project_and_kind(documents):
     assert [*"01234"] == [each.title for each in [*page.items, *rest.items]]
     only = await documents.list_by_project(1, kind="code")
     assert ["1", "3"] == [each.title for each in only.items]
+    with pytest.raises(InvalidDataError, match="did you mean 'code'"):
+        await documents.list_by_project(1, kind="coed")
     only = await documents.list_by_project(1, kind="code", title="3")
     assert ["3"] == [each.title for each in only.items]
 
@@ -100,6 +102,19 @@ async def test_a_document_needs_its_project_and_repository(engine):
         with pytest.raises(MissingParentError, match="99"):
             async with engine.transaction() as session:
                 await DocumentRepository(session).create({**row(), **wrong})
+
+
+async def test_documents_by_what_they_say(documents):
+    await documents.create(row("Plan", content="Render the tiles.", kind="note"))
+    await documents.create(row("Rendering", content="Tiles are rendered."))
+    found = await documents.search("renders")
+    assert ["Rendering", "Plan"] == [each.document.title for each in found]
+    (found,) = await documents.search("rendered", kind="note")
+    assert ("**Render** the tiles.",) == found.snippets
+    assert [] == await documents.search("render", project_id=2)
+    assert [] == await documents.search("render", Document.id > 9)
+    assert [] == await documents.search("render map", match_all=True)
+    assert 1 == len(await documents.search("tiles", limit=1, offset=1))
 
 
 # --- paths ------------------------------------------------------------------------
@@ -210,6 +225,20 @@ async def test_a_file_that_was_missing_is_found(
     )
     found = await session.get(Document, files["d"])
     assert found.missing_since is None
+
+
+async def test_a_file_that_cannot_be_read_is_not_missing(
+    documents, code, files, session, tmp_path
+):
+    file = tmp_path / "tree/d"
+    file.unlink()
+    ask = {"repository_id": code.id}
+    await documents.note_files(await documents.check_files(**ask))
+    file.write_bytes(b"\0")
+    report = await documents.check_files(**ask)
+    assert {"binary": (files["d"],)} == report.skipped
+    await documents.note_files(report)
+    assert (await session.get(Document, files["d"])).missing_since is None
 
 
 async def test_files_of_no_repository(documents, tmp_path):

@@ -8,6 +8,7 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -50,7 +51,8 @@ def quickstart(
     Read a git working tree into a database.
 
     Then show what it is made of: languages, documents, commits, contributors.
-    Running it again updates what has changed.
+    Commits, their changes of files and the tags become activity; the commits
+    between two tags, a conversation. Running it again updates what has changed.
 
     Example: project-architect-db quickstart ~/src/my-app --database app.duckdb
     """
@@ -80,13 +82,19 @@ async def _import(
             disable=not sys.stderr.isatty(),
             transient=True,
         ) as bar:
-            task = bar.add_task("Reading the history", total=None)
+            task = bar.add_task("Looking at the history", total=None)
+
+            def show(what: str, done: int, total: int) -> None:
+                bar.update(
+                    task, description=what, completed=done, total=total,
+                    refresh=done == total,  # the next step may begin at once
+                )  # fmt: skip
+
             report = await import_working_tree(
                 engine,
                 path,
-                progress=lambda done, total: bar.update(
-                    task, description="Reading files", completed=done, total=total
-                ),
+                progress=partial(show, "Reading files"),
+                history_progress=partial(show, "Reading commits"),
             )
         async with engine.session() as session:
             overview = await repository_overview(session, report.repository_id)
@@ -128,24 +136,42 @@ def _summary(report: ImportReport, found: RepositoryOverview, database: str) -> 
         if found.first_commit_at and found.last_commit_at
         else ""
     )
-    changes = {
-        "new": report.added,
-        "changed": report.updated,
-        "unchanged": report.unchanged,
-        "removed": report.removed,
-    }
     for name, value in (
         ("Repository", found.name),
         ("Path", found.path or "unknown"),
         ("Branch", _branch(found)),
         ("Commits", f"{found.commits:,}{span}"),
+        ("Releases", f"{found.releases:,}"),
+        ("Conversations", f"{found.conversations:,}"),
         ("Documents", f"{found.documents:,} in {found.lines:,} lines"),
-        ("Import", _counts(changes)),
-        ("Skipped", _counts(report.skipped)),
+        ("Activity", f"{found.events:,} events"),
+        *_changes(report).items(),
         ("Database", database),
     ):
         grid.add_row(name, _plain(value))
     return grid
+
+
+def _changes(report: ImportReport) -> dict[str, str]:
+    """
+    What this import did to the files and to the history.
+    """
+    files = {
+        "new": report.added,
+        "changed": report.updated,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+    }
+    history = {
+        "new commits": report.commits,
+        "new releases": report.releases,
+        "forgotten": report.forgotten,
+    }
+    return {
+        "Import": _counts(files),
+        "History": _counts(history),
+        "Skipped": _counts(report.skipped),
+    }
 
 
 def _branch(found: RepositoryOverview) -> str:
@@ -158,7 +184,12 @@ def _counts(numbers: dict[str, int]) -> str:
     """
     Numbers with their names, without those that are 0.
     """
-    return ", ".join(f"{n:,} {name}" for name, n in numbers.items() if n) or "nothing"
+    told = [
+        f"{n:,} {name if n > 1 else name.removesuffix('s')}"
+        for name, n in numbers.items()
+        if n
+    ]
+    return ", ".join(told) or "nothing"
 
 
 def _table(

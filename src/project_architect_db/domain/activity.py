@@ -4,6 +4,7 @@ What happened, as data: written in the same transaction as what it tells of.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sqlalchemy import insert, select
@@ -15,7 +16,7 @@ from project_architect_db.orm.bulk_checks import any_of
 from project_architect_db.orm.repository import BaseRepository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -40,10 +41,10 @@ class ActivityRepository(BaseRepository[Activity]):
         ...     async with engine.transaction() as session:
         ...         projects = ProjectRepository(session, actor="ada")
         ...         made = await projects.create({"name": "a", "project_idea": "b"})
-        ...         await projects.update(made.id, {"status": "active"})
+        ...         made = await projects.update(made.id, {"status": "active"})
         ...     async with engine.session() as session:
         ...         page = await ActivityRepository(session).of_project(made.id)
-        ...         for event in page:
+        ...         for event in page.items:
         ...             print(event.actor, event.action, event.payload)
         ada status_changed {'from': 'draft', 'to': 'active'}
         ada created {'status': 'draft'}
@@ -134,7 +135,9 @@ class RecordingRepository(BaseRepository[ModelT]):
         rows = [self._event(**event) for event in events]
         if rows:
             await self.session.flush()
-            await self.session.execute(insert(Activity), rows)
+            # Else SQLAlchemy begins a new statement with each change of a NULL.
+            nulls = {"render_nulls": True}
+            await self.session.execute(insert(Activity), rows, execution_options=nulls)
 
     def _event(
         self, action: str, payload: Mapping[str, Any] | None = None, *,
@@ -163,7 +166,8 @@ class RecordingRepository(BaseRepository[ModelT]):
 
     async def _create(self, values: dict[str, Any]) -> ModelT:
         record: Any = await super()._create(values)
-        watched = {name: getattr(record, name) for name in self.watched}
+        values = {name: getattr(record, name) for name in self.watched}
+        watched = {name: value for name, value in values.items() if value is not None}
         self.add_event(record, "created", watched, occurred_at=record.created_at)
         return record  # type: ignore[no-any-return]
 
@@ -207,8 +211,15 @@ class RecordingRepository(BaseRepository[ModelT]):
         """
         Add records as they come, and one event with their number.
         """
-        count = await super().bulk_insert(rows, progress=progress)
-        self._add_summary("created", count)
+        projects: set[Any] = set()
+
+        def noted() -> Iterator[Data]:
+            for row in rows:
+                projects.add(_given(row, "project_id"))
+                yield row
+
+        count = await super().bulk_insert(noted(), progress=progress)
+        self._add_summary("created", count, projects)
         return count
 
     async def bulk_update(
@@ -231,10 +242,20 @@ class RecordingRepository(BaseRepository[ModelT]):
         progress: Progress | None = None,
     ) -> int:  # fmt: skip
         """
-        Add or change many records, and add one event with their number.
+        Add or change many records; say what became of watched fields of known ids.
         """
-        count = await super().bulk_upsert(rows, match=match, progress=progress)
-        self._add_summary("upserted", count)
+        given = [*rows]
+        watched = {"id", *self.watched}
+        moves = await self._moves(
+            [
+                {name: _given(row, name) for name in watched & _names(row)}
+                for row in given
+            ]
+        )
+        count = await super().bulk_upsert(given, match=match, progress=progress)
+        await self.add_events(moves)
+        projects = (_given(row, "project_id") for row in given)
+        self._add_summary("upserted", count, projects)
         return count
 
     async def bulk_delete(
@@ -253,8 +274,13 @@ class RecordingRepository(BaseRepository[ModelT]):
         """
         Delete the records that meet the filters, and add one event with their number.
         """
+        projects: Iterable[Any] = ()
+        if self.model is not Project:
+            found = self._query(filters).statement
+            found = found.with_only_columns(self.model.project_id).distinct().limit(2)
+            projects = await self.session.scalars(found)
         count = await super().delete_where(**filters)
-        self._add_summary("deleted", count)
+        self._add_summary("deleted", count, projects)
         return count
 
     # --- what it was before -------------------------------------------------------
@@ -265,7 +291,11 @@ class RecordingRepository(BaseRepository[ModelT]):
         """
         events = []
         for name, action in self.watched.items():
-            new = {row["id"]: row[name] for row in rows if name in row and "id" in row}
+            new = {
+                row["id"]: row[name]
+                for row in rows
+                if name in row and isinstance(row.get("id"), int)
+            }
             for id_, project_id, old in await self._select(new, name):
                 if old != new[id_]:
                     events.append({
@@ -291,6 +321,14 @@ class RecordingRepository(BaseRepository[ModelT]):
         columns = (self.model.id, project, getattr(self.model, name))
         found = select(*columns).where(any_of([self.model.id], given))
         return [*await self.session.execute(found)]
+
+
+def _names(row: Data) -> set[str]:
+    return set(row) if isinstance(row, Mapping) else row.model_fields_set
+
+
+def _given(row: Data, name: str) -> Any:
+    return row.get(name) if isinstance(row, Mapping) else getattr(row, name, None)
 
 
 def project_of(record: Any) -> int:

@@ -12,7 +12,6 @@ from sqlalchemy import DateTime, and_, func, select, try_cast, update
 from sqlalchemy.orm import defer
 from sqlalchemy.orm.util import identity_key
 
-from project_architect_db.base import utc_now
 from project_architect_db.dialect.json_lists import (
     json_appended,
     json_items,
@@ -22,14 +21,14 @@ from project_architect_db.dialect.json_lists import (
 )
 from project_architect_db.domain.activity import RecordingRepository
 from project_architect_db.domain.models import Activity, Conversation
-from project_architect_db.domain.schemas import (
-    ConversationCreate,
-    ConversationUpdate,
+from project_architect_db.domain.schema_parts import (
     Message,
     MessageUpdate,
     StoredMessage,
 )
+from project_architect_db.domain.schemas import ConversationCreate, ConversationUpdate
 from project_architect_db.domain.stages import Stage, read_stages
+from project_architect_db.domain.vocabulary import PHASES
 from project_architect_db.errors import InvalidDataError, NotFoundError
 
 if TYPE_CHECKING:
@@ -115,7 +114,11 @@ class ConversationRepository(RecordingRepository[Conversation]):
     ) -> list[Conversation]:
         """
         The conversations in a phase, the latest changed first.
+
+        Raises:
+            InvalidDataError: There is no such phase.
         """
+        PHASES.require(phase, model="Conversation", field="phase")
         query = self.base_query().filter(phase=phase)
         if project_id is not None:
             query = query.filter(project_id=project_id)
@@ -156,7 +159,10 @@ class ConversationRepository(RecordingRepository[Conversation]):
         """
         Add messages at the end, in their order.
         """
-        new = [_to_store(Message.model_validate(message)) for message in messages]
+        new = [
+            Message.model_validate(message).model_dump(mode="json")
+            for message in messages
+        ]
         if not new:
             return []
         length, project_id = await self._write(id, json_appended(_MESSAGES, new))
@@ -285,11 +291,6 @@ class ConversationRepository(RecordingRepository[Conversation]):
             longest_gap=row.longest,
             average_response=row.response,
         )
-
-
-def _to_store(message: Message) -> dict[str, Any]:
-    message.at = message.at or utc_now()
-    return message.model_dump(mode="json", exclude_none=True)
 
 
 def _numbered(kept: dict[str, Any], position: int) -> StoredMessage:

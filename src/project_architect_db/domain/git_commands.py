@@ -30,6 +30,7 @@ _LOG += ["--format=tformat:%H%x00%aN%x00%aE%x00%at", "--"]
 _LIST = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"]
 _PLACE = ["--is-inside-work-tree", "--is-shallow-repository", "--show-toplevel"]
 _SETTINGS = {
+    "GIT_ALLOW_PROTOCOL": "",  # git before 2.45 does not know the next one
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
@@ -44,12 +45,17 @@ _LOGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/]*)@", re.IGNORECASE)
 
 
 async def stream(
-    folder: str | os.PathLike[str], *arguments: str
+    folder: str | os.PathLike[str], *arguments: str, stdin: bytes = b""
 ) -> AsyncGenerator[bytes, None]:
     """
     Run git in a folder and yield what it writes, piece by piece.
 
     However the reading ends, git is gone and waited for when the generator is closed.
+
+    Args:
+        folder: Where to run it.
+        arguments: Of git.
+        stdin: What it reads, before it writes anything.
 
     Raises:
         GitNotFoundError: git is not installed.
@@ -60,11 +66,14 @@ async def stream(
     pipe = asyncio.subprocess.PIPE
     try:
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe,
-            env=inherited | _SETTINGS,
+            *command, stdin=pipe if stdin else asyncio.subprocess.DEVNULL, stdout=pipe,
+            stderr=pipe, env=inherited | _SETTINGS,
         )  # fmt: skip
     except (FileNotFoundError, PermissionError) as error:
         raise GitNotFoundError from error
+    if process.stdin is not None:
+        process.stdin.write(stdin)
+        process.stdin.close()
     stdout = cast("asyncio.StreamReader", process.stdout)
     stderr = cast("asyncio.StreamReader", process.stderr)
     complaints = asyncio.create_task(stderr.read())
@@ -113,11 +122,14 @@ async def _to_its_end(work: Coroutine[object, object, None]) -> None:
         raise cancellation
 
 
-async def output(folder: str | os.PathLike[str], *arguments: str) -> bytes:
+async def output(
+    folder: str | os.PathLike[str], *arguments: str, stdin: bytes = b""
+) -> bytes:
     """
     Run git in a folder and return what it writes.
     """
-    return b"".join([piece async for piece in stream(folder, *arguments)])
+    async with aclosing(stream(folder, *arguments, stdin=stdin)) as pieces:
+        return b"".join([piece async for piece in pieces])
 
 
 async def find_root(path: str | os.PathLike[str]) -> tuple[Path, bool]:
@@ -159,7 +171,7 @@ def _explained(error: GitError, path: str | os.PathLike[str]) -> GitError | None
     return None
 
 
-async def _ask(root: Path, *arguments: str) -> bytes:
+async def ask(root: Path, *arguments: str) -> bytes:
     """
     Run git where its exit code 1 says that there is no such thing.
     """
@@ -176,7 +188,7 @@ async def read_ref(root: Path, name: str, prefix: str) -> str | None:
     """
     Read the ref that a symbolic ref names, without its prefix; `None` if there is none.
     """
-    target = await _ask(root, "symbolic-ref", "-q", name)
+    target = await ask(root, "symbolic-ref", "-q", name)
     return target.decode(errors="replace").strip().removeprefix(prefix) or None
 
 
@@ -184,7 +196,7 @@ async def read_remote(root: Path) -> tuple[str, str | None]:
     """
     Read the name and the URL of `origin`, or else of the first remote.
     """
-    answer = await _ask(root, "config", "-z", "--get-regexp", r"^remote\..*\.url$")
+    answer = await ask(root, "config", "-z", "--get-regexp", r"^remote\..*\.url$")
     remotes: dict[str, str] = {}
     for line in answer.decode(errors="replace").split("\0"):
         key, _, url = line.partition("\n")

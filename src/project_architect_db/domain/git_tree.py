@@ -8,18 +8,19 @@ file outside the working tree is ever opened.
 from __future__ import annotations
 
 import asyncio
-import functools
-import hashlib
 import os
-import stat
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
 
+from project_architect_db.domain.file_reading import (
+    MAX_BYTES,
+    DocumentFacts,
+    identities,
+    read_below,
+)
 from project_architect_db.domain.git_commands import (
     Contributor,
     find_root,
@@ -28,18 +29,18 @@ from project_architect_db.domain.git_commands import (
     read_ref,
     read_remote,
 )
-from project_architect_db.domain.languages import language_of
+from project_architect_db.domain.paths import readable_name
 
-Skipped = Literal[
-    "binary", "missing", "submodule", "symlink", "too large", "unreadable"
+__all__ = [
+    "DocumentFacts",
+    "RepositoryFacts",
+    "count_documents",
+    "read_documents",
+    "read_repository",
 ]
 
 _Path = str | os.PathLike[str]
-_KINDS: dict[int, Skipped] = {stat.S_IFLNK: "symlink", stat.S_IFDIR: "submodule"}
 _BATCH_BYTES = 1 << 24
-# A link or a pipe put in the file's place a moment ago is not followed either.
-_FLAGS = ("O_BINARY", "O_NOFOLLOW", "O_NONBLOCK")
-_OPEN = os.O_RDONLY | sum(getattr(os, flag, 0) for flag in _FLAGS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,31 +76,6 @@ class RepositoryFacts:
     commits_per_month: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DocumentFacts:
-    r"""
-    One file of a working tree, and its text unless it was skipped.
-
-    Attributes:
-        path: From the root, with `/`; bytes that are not UTF-8 are written `\xff`.
-        size: In bytes; 0 when unknown.
-        language: By the file's name; `None` for what is not text.
-        sha256: Of the bytes on disk; `None` when they were not all read.
-        content: The text, free of NUL, without a byte order mark.
-        skipped: Why there is no text. What lies behind a symbolic link is a
-            `symlink`, a folder with a repository of its own a `submodule`.
-    """
-
-    path: str
-    size: int = 0
-    lines: int = 0
-    language: str | None = None
-    sha256: str | None = None
-    content: str | None = field(default=None, repr=False)
-    encoding: Literal["utf-8", "latin-1"] | None = None
-    skipped: Skipped | None = None
-
-
 async def read_repository(path: _Path) -> RepositoryFacts:
     """
     Read what git knows of the repository that `path` is in.
@@ -118,8 +94,8 @@ async def read_repository(path: _Path) -> RepositoryFacts:
     first, last = history.span()
     return RepositoryFacts(
         root=root,
-        location=_readable(os.fsencode(root)),
-        name=_readable(os.fsencode(root.name)) or root.anchor,
+        location=readable_name(os.fsencode(root)),
+        name=readable_name(os.fsencode(root.name)) or root.anchor,
         branch=branch,
         default_branch=default_branch,
         head=history.head,
@@ -143,7 +119,7 @@ async def count_documents(root: _Path, *, exclude: Iterable[_Path] = ()) -> int:
 async def read_documents(
     root: _Path,
     *,
-    max_bytes: int = 1_000_000,
+    max_bytes: int = MAX_BYTES,
     batch_size: int = 200,
     exclude: Iterable[_Path] = (),
 ) -> AsyncGenerator[list[DocumentFacts], None]:
@@ -193,24 +169,17 @@ def _remove(file: _Path, top: Path, names: list[bytes]) -> None:
     """
     real = Path(os.path.realpath(file))
     if real.is_relative_to(top):
-        name = os.fsencode(real.relative_to(top).as_posix())
-        at = bisect_left(names, name)
-        if names[at : at + 1] == [name]:
+        at = _position(os.fsencode(real.relative_to(top).as_posix()), names)
+        if at is not None:
             del names[at]
 
 
-def _readable(name: bytes, others: Sequence[bytes] = ()) -> str:
+def _position(name: bytes, names: list[bytes]) -> int | None:
     """
-    Turn a file name into text: the same each time, and no other file's name.
+    Where a name is in the sorted names, if it is among them.
     """
-    try:
-        return name.decode()
-    except UnicodeDecodeError:
-        text = name.replace(b"\\", b"\\\\").decode(errors="backslashreplace")
-    at = bisect_left(others, text.encode())
-    if others[at : at + 1] == [text.encode()]:
-        text += f"~{hashlib.sha256(name).hexdigest()[:8]}"
-    return text
+    at = bisect_left(names, name)
+    return at if names[at : at + 1] == [name] else None
 
 
 def _read_batch(
@@ -223,72 +192,17 @@ def _read_batch(
     """
     Read the chosen files, or the first of them when they are large.
     """
-    real = functools.cache(os.path.realpath)
-    closed = _identities(exclude)
+    closed = identities(exclude)
     batch: list[DocumentFacts] = []
     read = 0
     for name in names[chosen.start : chosen.stop]:
-        path, file = _readable(name, names), root / os.fsdecode(name)
-        inside = file.is_relative_to(root) and real(file.parent) == str(file.parent)
-        facts = DocumentFacts(path=path, skipped="symlink")
-        if inside:
-            facts = _read_file(file, path, max_bytes, closed)
+        path = readable_name(name, lambda text: _position(text, names) is not None)
+        parts = os.fsdecode(name).split("/")
+        facts = read_below(root, parts, path, max_bytes, closed)
+        if facts.skipped == "folder":  # git lists one only for the repository in it
+            facts = replace(facts, skipped="submodule")
         batch.append(facts)
         read += len(facts.content or "")
         if read >= _BATCH_BYTES:
             break
     return batch
-
-
-def _identities(files: Iterable[_Path]) -> set[tuple[int, int]]:
-    """
-    Tell files apart by what they are: one file may have several names.
-    """
-    found = set()
-    for file in files:
-        with suppress(OSError):
-            status = Path(file).stat()
-            found.add((status.st_dev, status.st_ino))
-    return found
-
-
-def _read_file(
-    file: Path, path: str, max_bytes: int, closed: set[tuple[int, int]]
-) -> DocumentFacts:
-    """
-    Read one file, or say why not.
-    """
-    facts = DocumentFacts(path=path, language=language_of(path))
-    try:
-        status = file.lstat()
-        kind = stat.S_IFMT(status.st_mode)
-        if kind != stat.S_IFREG:
-            return DocumentFacts(path=path, skipped=_KINDS.get(kind, "unreadable"))
-        facts = replace(facts, size=status.st_size)
-        if (status.st_dev, status.st_ino) in closed:
-            return replace(facts, skipped="unreadable")
-        with os.fdopen(os.open(file, _OPEN), "rb") as opened:
-            data = opened.read(max_bytes + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return replace(facts, skipped="missing")
-    except OSError:
-        return replace(facts, skipped="unreadable")
-    if len(data) > max_bytes:
-        return replace(facts, skipped="too large")
-    return _read_text(data, facts)
-
-
-def _read_text(data: bytes, facts: DocumentFacts) -> DocumentFacts:
-    """
-    Add the text that the bytes of a file are, if they are text.
-    """
-    facts = replace(facts, size=len(data), sha256=hashlib.sha256(data).hexdigest())
-    if b"\0" in data:
-        return replace(facts, language=None, skipped="binary")
-    encoding: Literal["utf-8", "latin-1"] = "utf-8"
-    try:
-        content = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        encoding, content = "latin-1", data.decode("latin-1")
-    lines = content.count("\n") + bool(content and not content.endswith("\n"))
-    return replace(facts, content=content, encoding=encoding, lines=lines)

@@ -7,9 +7,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
-from project_architect_db.domain.models import Document, Repository
+from project_architect_db.domain.models import (
+    Activity,
+    Conversation,
+    Document,
+    Repository,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -33,6 +38,11 @@ class LanguageShare:
 class RepositoryOverview:
     """
     A repository in numbers; times in UTC, languages and contributors largest first.
+
+    Attributes:
+        releases: Its tags.
+        conversations: Of its project.
+        events: Of its project's activity.
     """
 
     name: str
@@ -43,6 +53,9 @@ class RepositoryOverview:
     commits: int
     first_commit_at: datetime | None
     last_commit_at: datetime | None
+    releases: int
+    conversations: int
+    events: int
     documents: int
     lines: int
     languages: list[LanguageShare]
@@ -54,9 +67,32 @@ async def repository_overview(
     session: AsyncSession, repository_id: int
 ) -> RepositoryOverview:
     """
-    Look a repository up, and count its documents by language.
+    Look a repository up, and count what there is of it.
     """
     repository = await session.get_one(Repository, repository_id)
+    releases, conversations, events = await _counts(session, repository)
+    languages = await _languages(session, repository_id)
+    return RepositoryOverview(
+        name=repository.name,
+        path=repository.path,
+        url=repository.url,
+        branch=repository.branch,
+        head_commit=repository.head_commit,
+        commits=repository.commit_count,
+        first_commit_at=repository.first_commit_at,
+        last_commit_at=repository.last_commit_at,
+        releases=releases,
+        conversations=conversations,
+        events=events,
+        documents=sum(share.documents for share in languages),
+        lines=sum(share.lines for share in languages),
+        languages=languages,
+        contributors=repository.contributors,
+        commits_per_month=repository.commits_per_month,
+    )
+
+
+async def _languages(session: AsyncSession, repository_id: int) -> list[LanguageShare]:
     lines = func.sum(Document.lines)
     rows = await session.execute(
         select(
@@ -69,22 +105,30 @@ async def repository_overview(
         .group_by(Document.language)
         .order_by(lines.desc())
     )
-    languages = [
+    return [
         LanguageShare(name, count, int(lines), int(size))
         for name, count, lines, size in rows
     ]
-    return RepositoryOverview(
-        name=repository.name,
-        path=repository.path,
-        url=repository.url,
-        branch=repository.branch,
-        head_commit=repository.head_commit,
-        commits=repository.commit_count,
-        first_commit_at=repository.first_commit_at,
-        last_commit_at=repository.last_commit_at,
-        documents=sum(share.documents for share in languages),
-        lines=sum(share.lines for share in languages),
-        languages=languages,
-        contributors=repository.contributors,
-        commits_per_month=repository.commits_per_month,
+
+
+async def _counts(session: AsyncSession, repository: Repository) -> Row[int, int, int]:
+    """
+    Count its releases, and the conversations and events of its project.
+    """
+    project = Activity.project_id == repository.project_id
+    is_release = (
+        (Activity.entity == "repository")
+        & (Activity.entity_id == repository.id)
+        & (Activity.action == "release")
     )
+    conversations = select(func.count()).where(
+        Conversation.project_id == repository.project_id
+    )
+    rows = await session.execute(
+        select(
+            func.count().filter(is_release),
+            conversations.scalar_subquery(),
+            func.count(),
+        ).where(project)
+    )
+    return rows.one()

@@ -50,10 +50,11 @@ def clean_path(text: str) -> str:
     Example:
         >>> clean_path("./docs//plan.md")
         'docs/plan.md'
-        >>> clean_path("docs/../../plan.md")
-        Traceback (most recent call last):
-        project_architect_db.errors.UnsafePathError: 'docs/../../plan.md': '..' is no \
-        name of a file or folder; leave such segments out
+        >>> try:
+        ...     clean_path("docs/../plan.md")
+        ... except ValueError as error:
+        ...     print(error)
+        'docs/../plan.md': '..' is no name of a file or folder; leave such segments out
     """
     if reason := _problem(text):
         raise UnsafePathError(text, reason)
@@ -173,10 +174,14 @@ def real_folder(root: _Path) -> Path:
     Where a folder really is, without symbolic links on the way.
 
     Raises:
-        UnsafePathError: The path contains NUL.
+        UnsafePathError: It contains NUL, or no valid Unicode.
     """
-    if "\0" in os.fspath(root):
-        raise UnsafePathError(root, "a path cannot contain NUL")
+    try:
+        possible = b"\0" not in os.fsencode(root)
+    except UnicodeEncodeError:
+        possible = False
+    if not possible:
+        raise UnsafePathError(root, "no folder can be called so")
     return Path(os.path.realpath(root))
 
 

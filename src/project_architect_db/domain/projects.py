@@ -23,7 +23,6 @@ from project_architect_db.domain.project_metrics import ProjectMetrics, read_met
 from project_architect_db.domain.schemas import ProjectCreate, ProjectUpdate
 from project_architect_db.domain.stages import duration
 from project_architect_db.domain.vocabulary import PROJECT_STATUSES
-from project_architect_db.errors import InvalidDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +90,7 @@ class ProjectRepository(RecordingRepository[Project]):
         ...     async with engine.transaction() as session:
         ...         projects = ProjectRepository(session)
         ...         made = await projects.create({"name": "Café", "project_idea": "x"})
-        ...         await projects.set_status(made.id, "active")
+        ...         made = await projects.set_status(made.id, "active")
         ...         (match,) = await projects.search_by_name("cafe")
         ...         print(match.project.name, match.project.status)
         Café active
@@ -124,12 +123,7 @@ class ProjectRepository(RecordingRepository[Project]):
         Raises:
             InvalidDataError: There is no such status.
         """
-        try:
-            PROJECT_STATUSES.check(status)
-        except ValueError as error:
-            raise InvalidDataError(
-                str(error), model="Project", field="status", value=status
-            ) from error
+        PROJECT_STATUSES.require(status, model="Project", field="status")
         changed = (
             select(func.max(Activity.occurred_at).label("at"))
             .where(

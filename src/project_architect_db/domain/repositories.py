@@ -13,12 +13,8 @@ from sqlalchemy import Double, func, select
 from project_architect_db.base import utc_now
 from project_architect_db.domain.activity import RecordingRepository
 from project_architect_db.domain.models import Activity, Repository
-from project_architect_db.domain.schemas import (
-    Build,
-    GitHubMetadata,
-    RepositoryCreate,
-    RepositoryUpdate,
-)
+from project_architect_db.domain.schema_parts import Build, GitHubMetadata
+from project_architect_db.domain.schemas import RepositoryCreate, RepositoryUpdate
 from project_architect_db.domain.stages import duration
 
 if TYPE_CHECKING:
@@ -88,7 +84,8 @@ class RepositoryRepository(RecordingRepository[Repository]):
         ...         repositories = RepositoryRepository(session)
         ...         made = await repositories.create(
         ...             {"project_id": project.id, "name": "app"})
-        ...         await repositories.record_build(made.id, {"status": "passed"})
+        ...         made = await repositories.record_build(
+        ...             made.id, {"status": "passed"})
         ...         health = await repositories.health(made.id)
         ...         print(made.build_status, health.build_success_rate)
         passed 1.0
@@ -149,7 +146,6 @@ class RepositoryRepository(RecordingRepository[Repository]):
         given = [Build.model_validate(build) for build in builds]
         repository = await self.get_one(id)
         for build in given:
-            build.at = build.at or utc_now()
             if repository.last_build_at is None or build.at >= repository.last_build_at:
                 repository.last_build_at = build.at
                 repository.build_status = build.status
@@ -185,7 +181,9 @@ class RepositoryRepository(RecordingRepository[Repository]):
         rate = row.passed / finished if finished else None
         github = repository.github or {}
         issues = github.get("open_issues_count")
-        commits = [int(person["commits"]) for person in repository.contributors]
+        commits = [
+            int(person.get("commits") or 0) for person in repository.contributors
+        ]
         parts = {
             "builds": rate,
             "activity": _activity(repository.last_commit_at),

@@ -19,6 +19,8 @@ TEXT_LIMIT = 10_000_000
 _URL = re.compile(
     r"(https?|ssh|git|file)://[^\s/]*[^\s]*|[\w.-]+@[\w.-]+:[^\s]+", re.IGNORECASE
 )
+_CHECKSUM = re.compile(r"[0-9a-f]{40,64}")
+_GITHUB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}")
 
 
 def _clean_url(url: str) -> str:
@@ -31,6 +33,18 @@ def _clean_url(url: str) -> str:
             "git@host:owner/name"
         )
     return without_credentials(url)
+
+
+def _clean_checksum(text: str) -> str:
+    if not _CHECKSUM.fullmatch(text):
+        raise ValueError("not 40 to 64 digits from 0 to f, in lower case")
+    return text
+
+
+def _clean_github_name(text: str) -> str:
+    if not _GITHUB_NAME.fullmatch(text):
+        raise ValueError("not the name of a repository on GitHub, as owner/name")
+    return text
 
 
 def text_facts(content: str | None) -> dict[str, Any]:
@@ -55,6 +69,7 @@ Bytes = Annotated[int, Field(ge=0, lt=2**31)]
 Path = Annotated[str, AfterValidator(clean_path)]
 Url = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_clean_url)]
 Encoding = Annotated[str, StringConstraints(max_length=20)]
-Checksum = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40,64}$")]
+Checksum = Annotated[str, AfterValidator(_clean_checksum)]
+GitHubName = Annotated[str, AfterValidator(_clean_github_name)]
 Json = dict[str, JsonValue]
 Id = Annotated[int, Field(ge=1, lt=2**31)]

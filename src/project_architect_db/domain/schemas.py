@@ -5,13 +5,11 @@ What the four models take and give, as Pydantic schemas.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
 from pydantic import (
     AwareDatetime,
     Field,
-    JsonValue,
-    StringConstraints,
     model_validator,
 )
 
@@ -28,12 +26,16 @@ from project_architect_db.domain.schema_fields import (
     Url,
     text_facts,
 )
+from project_architect_db.domain.schema_parts import (
+    Contributor,
+    GitHubMetadata,
+    Message,
+)
 from project_architect_db.domain.vocabulary import (
     BuildStatus,
     DocumentKind,
     Phase,
     ProjectStatus,
-    Role,
 )
 from project_architect_db.orm.schema import Schema, absent
 
@@ -86,48 +88,6 @@ class ProjectRead(_Read):
 
 
 # --- conversations --------------------------------------------------------------------
-
-
-class Message(Schema):
-    """
-    One message of a conversation; further fields of yours are kept.
-    """
-
-    model_config = {"extra": "allow"}
-
-    role: Role = "user"
-    content: Text
-    author: Name | None = None
-    at: AwareDatetime | None = None
-    """When it was said; by default when it is added."""
-
-
-class MessageUpdate(Schema):
-    """
-    What to change of a message.
-    """
-
-    model_config = {"extra": "allow"}
-
-    role: Role = absent()
-    content: Text = absent()
-    author: Name | None = absent()
-    at: AwareDatetime = absent()
-
-
-class StoredMessage(Schema):
-    """
-    A message as it is in its conversation, however it came there.
-    """
-
-    model_config = {"extra": "allow"}
-
-    position: int
-    """Which one it is, counted from 0."""
-    role: str = "user"
-    content: str = ""
-    author: str | None = None
-    at: datetime | None = None
 
 
 class ConversationCreate(Schema):
@@ -239,50 +199,6 @@ class DocumentRead(_Read):
 # --- code repositories ----------------------------------------------------------------
 
 
-class GitHubMetadata(Schema):
-    """
-    What GitHub says about a repository, under the names of its REST API.
-
-    Further fields are kept. Source: https://docs.github.com/en/rest/repos/repos
-    """
-
-    model_config = {"extra": "allow"}
-
-    full_name: Annotated[
-        str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$")
-    ]
-    """`owner/name`."""
-    private: bool = False
-    archived: bool = False
-    fork: bool = False
-    license: JsonValue = None
-    topics: list[str] = Field(default_factory=list)
-    stargazers_count: Count = 0
-    forks_count: Count = 0
-    open_issues_count: Count = 0
-    pushed_at: AwareDatetime | None = None
-
-
-class Build(Schema):
-    """
-    How a build of a repository went; further fields are kept.
-    """
-
-    model_config = {"extra": "allow"}
-
-    status: BuildStatus
-    name: Name = "build"
-    """Of the job or workflow."""
-    number: Count | None = None
-    commit: Checksum | None = None
-    branch: Name | None = None
-    url: Url | None = None
-    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    """How long it took."""
-    at: AwareDatetime | None = None
-    """When it ended, or got this status; by default now."""
-
-
 class RepositoryCreate(Schema):
     """
     A new code repository.
@@ -299,7 +215,7 @@ class RepositoryCreate(Schema):
     commit_count: Count = 0
     first_commit_at: AwareDatetime | None = None
     last_commit_at: AwareDatetime | None = None
-    contributors: list[dict[str, JsonValue]] = Field(default_factory=list)
+    contributors: list[Contributor] = Field(default_factory=list)
     commits_per_month: dict[str, int] = Field(default_factory=dict)
     github: GitHubMetadata | None = None
     build_status: BuildStatus = "unknown"
@@ -319,7 +235,7 @@ class RepositoryUpdate(Schema):
     commit_count: Count = absent()
     first_commit_at: AwareDatetime | None = absent()
     last_commit_at: AwareDatetime | None = absent()
-    contributors: list[dict[str, JsonValue]] = absent()
+    contributors: list[Contributor] = absent()
     commits_per_month: dict[str, int] = absent()
     github: GitHubMetadata | None = absent()
     build_status: BuildStatus = absent()

@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, WithJsonSchema
+from pydantic_core import core_schema
 
-from project_architect_db.errors import ConfigurationError
+from project_architect_db.errors import ConfigurationError, InvalidDataError
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
 _WORD = re.compile(r"[a-z][a-z0-9_-]{0,49}")
 
@@ -20,23 +23,25 @@ class Vocabulary:
     The known words of one field.
 
     Args:
-        field: What the field is called.
+        name: What one of the words is called in errors.
         words: What it may hold, in the order in which they come up.
 
     Example:
         >>> mood = Vocabulary("mood", "calm", "curious")
         >>> mood.check("curious")
         'curious'
-        >>> mood.check("curius")
-        Traceback (most recent call last):
-        ValueError: 'curius' is no mood; did you mean 'curious'?
+        >>> try:
+        ...     mood.check("curius")
+        ... except ValueError as error:
+        ...     print(error)
+        'curius' is no mood; did you mean 'curious'?
         >>> mood.add("bored")
         >>> "bored" in mood
         True
     """
 
-    def __init__(self, field: str, *words: str) -> None:
-        self.field = field
+    def __init__(self, name: str, *words: str) -> None:
+        self.name = name
         self._words = dict.fromkeys(words)
 
     def __contains__(self, word: object) -> bool:
@@ -60,7 +65,7 @@ class Vocabulary:
         for word in words:
             if not _WORD.fullmatch(word):
                 raise ConfigurationError(
-                    f"{word!r} cannot be a {self.field}: up to 50 lower-case letters, "
+                    f"{word!r} cannot be a {self.name}: up to 50 lower-case letters, "
                     "digits, - and _, a letter first"
                 )
         self._words |= dict.fromkeys(words)
@@ -80,11 +85,37 @@ class Vocabulary:
             if close
             else f"there are {', '.join(self._words)}"
         )
-        raise ValueError(f"{word!r} is no {self.field}; {hint}")
+        raise ValueError(f"{word!r} is no {self.name}; {hint}")
 
+    def require(self, word: str, *, model: str, field: str) -> None:
+        """
+        Raise our own error for a word that is not known, where no schema does.
 
-def _of(vocabulary: Vocabulary) -> Any:
-    return WithJsonSchema({"type": "string", "examples": [*vocabulary.words]})
+        Raises:
+            InvalidDataError: It is not.
+        """
+        try:
+            self.check(word)
+        except ValueError as error:
+            raise InvalidDataError(
+                str(error), model=model, field=field, value=word
+            ) from error
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        """
+        Have Pydantic check a field: ``Annotated[str, vocabulary]``.
+        """
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """
+        Show the words there are by now, without promising that there will be no others.
+        """
+        return {**handler(schema), "examples": [*self._words]}
 
 
 PROJECT_STATUSES = Vocabulary(
@@ -111,10 +142,8 @@ BUILD_STATUSES = Vocabulary(
 ROLES = Vocabulary("role", "user", "assistant", "system", "tool")
 """Who a message is from."""
 
-ProjectStatus = Annotated[
-    str, AfterValidator(PROJECT_STATUSES.check), _of(PROJECT_STATUSES)
-]
-Phase = Annotated[str, AfterValidator(PHASES.check), _of(PHASES)]
-DocumentKind = Annotated[str, AfterValidator(DOCUMENT_KINDS.check), _of(DOCUMENT_KINDS)]
-BuildStatus = Annotated[str, AfterValidator(BUILD_STATUSES.check), _of(BUILD_STATUSES)]
-Role = Annotated[str, AfterValidator(ROLES.check), _of(ROLES)]
+ProjectStatus = Annotated[str, PROJECT_STATUSES]
+Phase = Annotated[str, PHASES]
+DocumentKind = Annotated[str, DOCUMENT_KINDS]
+BuildStatus = Annotated[str, BUILD_STATUSES]
+Role = Annotated[str, ROLES]

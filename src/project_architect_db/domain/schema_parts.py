@@ -1,0 +1,131 @@
+"""
+What is inside the JSON of the models: messages, GitHub's metadata, builds.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AwareDatetime,
+    Field,
+    JsonValue,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+from project_architect_db.base import utc_now
+from project_architect_db.domain.schema_fields import (
+    Checksum,
+    Count,
+    GitHubName,
+    Name,
+    Text,
+    Url,
+)
+from project_architect_db.domain.vocabulary import BuildStatus, Role
+from project_architect_db.orm.schema import Schema, absent
+
+
+class Message(Schema):
+    """
+    One message of a conversation; further fields of yours are kept.
+    """
+
+    model_config = {"extra": "allow"}
+
+    role: Role = "user"
+    content: Text
+    author: Name | None = None
+    at: AwareDatetime = Field(default_factory=utc_now)
+    """When it was said; by default now."""
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(
+        self, serialize: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        made: dict[str, Any] = serialize(self)
+        return {name: value for name, value in made.items() if value is not None}
+
+
+class MessageUpdate(Schema):
+    """
+    What to change of a message.
+    """
+
+    model_config = {"extra": "allow"}
+
+    role: Role = absent()
+    content: Text = absent()
+    author: Name | None = absent()
+    at: AwareDatetime = absent()
+
+
+class StoredMessage(Schema):
+    """
+    A message as it is in its conversation, however it came there.
+    """
+
+    model_config = {"extra": "allow"}
+
+    position: int
+    """Which one it is, counted from 0."""
+    role: str = "user"
+    content: str = ""
+    author: str | None = None
+    at: datetime | None = None
+
+
+class GitHubMetadata(Schema):
+    """
+    What GitHub says about a repository, under the names of its REST API.
+
+    Further fields are kept. Source: https://docs.github.com/en/rest/repos/repos
+    """
+
+    model_config = {"extra": "allow"}
+
+    full_name: GitHubName
+    """`owner/name`."""
+    private: bool = False
+    archived: bool = False
+    fork: bool = False
+    license: JsonValue = None
+    topics: list[str] = Field(default_factory=list)
+    stargazers_count: Count | None = None
+    forks_count: Count | None = None
+    open_issues_count: Count | None = None
+    pushed_at: AwareDatetime | None = None
+
+
+class Build(Schema):
+    """
+    How a build of a repository went; further fields are kept.
+    """
+
+    model_config = {"extra": "allow"}
+
+    status: BuildStatus
+    name: Name = "build"
+    """Of the job or workflow."""
+    number: Count | None = None
+    commit: Checksum | None = None
+    branch: Name | None = None
+    url: Url | None = None
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    """How long it took."""
+    at: AwareDatetime = Field(default_factory=utc_now)
+    """When it ended, or got this status; by default now."""
+
+
+class Contributor(Schema):
+    """
+    Somebody who made commits; further fields are kept.
+    """
+
+    model_config = {"extra": "allow"}
+
+    name: Name
+    email: Text = ""
+    commits: Count = 0
