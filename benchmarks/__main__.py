@@ -17,12 +17,17 @@ import sqlalchemy
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import domain_marks, peers, repository_marks
 from benchmarks import marks as engine_marks
-from benchmarks import repository_marks
 from benchmarks.measure import Mark, peak_mib
 from project_architect_db import run
 
-MEASURES = {**engine_marks.MEASURES, **repository_marks.MEASURES}
+MEASURES = {
+    **engine_marks.MEASURES,
+    **repository_marks.MEASURES,
+    **domain_marks.MEASURES,
+    **peers.MEASURES,
+}
 
 REDUCED = 0.1
 """The share of rounds of a reduced run."""
@@ -37,7 +42,7 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--reduced", action="store_true", help="fewer rounds, ratios only"
+        "--reduced", action="store_true", help="fewer rounds, ratios only, no peers"
     )
     parser.add_argument("--only", choices=MEASURES, action="append", default=[])
     parser.add_argument("--json", type=Path, help="keep the results in this file")
@@ -46,9 +51,12 @@ def main() -> int:
     if options.inside:
         return _measure(options.only[0], REDUCED if options.reduced else 1.0)
     marks: list[Mark] = []
-    for name in options.only or MEASURES:
+    left_out = peers.MEASURES if options.reduced else {}
+    for name in options.only or [name for name in MEASURES if name not in left_out]:
         marks += _in_a_process(name, reduced=options.reduced)
     _show(marks)
+    if not (peers.MEASURES or options.only or options.reduced):
+        print(peers.HOW_TO_INSTALL)
     if options.json:
         facts = {
             "python": platform.python_version(),
@@ -58,7 +66,7 @@ def main() -> int:
         }
         options.json.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     if options.reduced:
-        return int(any(m.unit == "×" and m.value > m.limit * SLACK for m in marks))
+        return int(any(m.unit == "×" and not m.is_within(SLACK) for m in marks))
     return int(not all(mark.met for mark in marks))
 
 
@@ -82,6 +90,13 @@ def _in_a_process(name: str, *, reduced: bool) -> list[Mark]:
 
 
 def _show(marks: list[Mark]) -> None:
+    console = Console(width=140 if not sys.stdout.isatty() else None)
+    console.print(_table_of_marks([mark for mark in marks if mark.limit]))
+    if compared := [mark for mark in marks if mark.peers]:
+        console.print(_table_of_peers(compared))
+
+
+def _table_of_marks(marks: list[Mark]) -> Table:
     table = Table(title="Marks")
     for name in (
         "what",
@@ -100,12 +115,26 @@ def _show(marks: list[Mark]) -> None:
             "" if mark.ours is None else f"{mark.ours:.2f} ms",
             "" if mark.yardstick is None else f"{mark.yardstick:.2f} ms {mark.beside}",
             f"{mark.value:.2f} {mark.unit}",
-            f"{mark.limit:g} {mark.unit}",
+            f"{'≥ ' * mark.is_least}{mark.limit:g} {mark.unit}",
             "yes" if mark.met else "no",
             "" if mark.floor is None else f"{mark.floor:.2f} {mark.unit}",
             f"{mark.peak_mib:.0f} MiB",
         )
-    Console(width=140 if not sys.stdout.isatty() else None).print(table)
+    return table
+
+
+def _table_of_peers(marks: list[Mark]) -> Table:
+    """
+    The times of all, and how many times that of ours the others take.
+    """
+    table = Table(title="Peers, and how many times ours they take")
+    for name in ("what", "ours", *marks[0].peers):
+        table.add_column(name, justify="left" if name == "what" else "right")
+    for mark in marks:
+        ours = mark.ours or 0.0
+        others = [f"{t:.2f} ms, {t / ours:.2f} ×" for t in mark.peers.values()]
+        table.add_row(mark.name, f"{ours:.2f} ms", *others)
+    return table
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +27,15 @@ class Mark:
     Attributes:
         name: What was measured.
         value: The number that is compared with `limit`.
-        limit: What it may be at most.
+        limit: What it may be at most; or, with `is_least`, has to be at least.
         unit: ``×`` for a ratio to the yardstick, else a unit of measure.
         ours: Our time in milliseconds, where a ratio is compared.
         yardstick: The yardstick's time in milliseconds.
         beside: What the yardstick is.
         floor: The ratio of SQLAlchemy alone, without a thread or a gate.
         peak_mib: The largest memory of the process that measured it.
+        is_least: Whether more is better: the yardstick's time is compared with ours.
+        peers: The times of other libraries in milliseconds, by their names.
     """
 
     name: str
@@ -45,13 +47,23 @@ class Mark:
     beside: str = ""
     floor: float | None = None
     peak_mib: float = 0.0
+    is_least: bool = False
+    peers: dict[str, float] = field(default_factory=dict)
 
     @property
     def met(self) -> bool:
         """
         Whether the number is within its limit.
         """
-        return self.value <= self.limit
+        return self.is_within(1.0)
+
+    def is_within(self, slack: float) -> bool:
+        """
+        Whether the number misses its limit by no more than a factor.
+        """
+        if self.is_least:
+            return self.value * slack >= self.limit
+        return self.value <= self.limit * slack
 
     def as_dict(self) -> dict[str, Any]:
         """

@@ -8,7 +8,7 @@ import functools
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, ColumnElement, DateTime, MetaData, event
+from sqlalchemy import JSON, ColumnElement, DateTime, MetaData, event, inspect
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, Mapper, mapped_column
@@ -19,7 +19,7 @@ from project_architect_db.tracked_json import track_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy.orm import RelationshipProperty
+    from sqlalchemy.orm import InstanceState, RelationshipProperty
 
 NAMING_CONVENTION = {
     "pk": "%(table_name)s_%(column_0_N_name)s_pkey",
@@ -31,6 +31,8 @@ NAMING_CONVENTION = {
 """The names DuckDB gives to constraints whatever they were called (duckdb-facts §5),
 so that a migration finds no difference where there is none."""
 
+
+_NAMES = ("name", "title")
 
 LOAD_WITH = "load_with"
 """In the `info` of a relationship with `lazy="raise"`: what to call to have it."""
@@ -61,6 +63,20 @@ class Base(DeclarativeBase):
         list[str]: JSON(none_as_null=True),
         datetime: DateTime(timezone=True),
     }
+
+    def __repr__(self) -> str:
+        """
+        Its key, and its name or title, as far as they are loaded.
+        """
+        state: InstanceState[Any] = inspect(self)
+        keys = [
+            state.mapper.get_property_by_column(c).key for c in state.mapper.primary_key
+        ]
+        shown = [name for name in (*keys, *_NAMES) if name in state.dict]
+        facts = ", ".join(
+            f"{name}={state.dict[name]!r}" for name in dict.fromkeys(shown)
+        )
+        return f"{type(self).__name__}({facts})"
 
 
 track_json(Base)

@@ -403,7 +403,7 @@ def no_row_goes_alone(monkeypatch):
     def refuse(*_):
         pytest.fail("it went row by row")
 
-    monkeypatch.setattr(transaction, "_execute_many", refuse)
+    monkeypatch.setattr(transaction.Transaction, "_send_many", refuse)
 
 
 MIXED = {

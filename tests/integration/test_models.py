@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from sqlalchemy import inspect, select, text, update
-from sqlalchemy.exc import InvalidRequestError
 
 from project_architect_db import (
     Base,
@@ -16,6 +15,7 @@ from project_architect_db import (
     Conversation,
     DatabaseEngine,
     Document,
+    NotLoadedError,
     Project,
     Repository,
 )
@@ -156,7 +156,7 @@ async def test_nothing_is_loaded_by_surprise(engine, model, name):
     )
     await add(engine, owner, Document(title="a", project=owner))
     found = await stored(engine, model)
-    with pytest.raises(InvalidRequestError, match="lazy='raise'"):
+    with pytest.raises(NotLoadedError, match="was not loaded; load it"):
         getattr(found, name)
 
 

@@ -56,7 +56,9 @@ async def database():
             )
             session.add(Plan(id=9, name="plan 9", data=sa.null()))
             await session.flush()
-            spaced = '{"spaced" : [ 1,  {"b": 2} ], "framework": "Flask"}'
+            spaced = (
+                '{"spaced" : [ 1,  {"b": 2} ], "framework": "Flask", "nested": [1,[2]]}'
+            )
             statement = sa.text("INSERT INTO plans VALUES (10, 'plan 10', :data)")
             await session.execute(statement, {"data": spaced})
         yield engine
@@ -106,6 +108,16 @@ LOOKUPS = {
     "an item that is a number": ({"data__tags__contains": 5}, [2]),
     "an item that is null": ({"data__tags__contains": None}, [2]),
     "items": ({"data__tags__contains": ["b", "a"]}, [1]),
+    "an object among the items": ({"data__items__contains": {"n": 1}}, [5]),
+    "no such object": ({"data__items__contains": {"n": 2}}, []),
+    "a list among the items": ({"data__spaced__contains": [[1]]}, []),
+    "a list inside of a list": ({"data__nested__contains": [2]}, [10]),
+    "a list that is no item": ({"data__nested__contains": [1, 2]}, []),
+    "an object in a list in the top": (
+        {"data__contains": {"framework": "FastAPI"}},
+        [1, 7],
+    ),
+    "an object is no item of an object": ({"data__a__contains": {"c": 1}}, []),
     "an entry": ({"data__contains": {"done": True}}, [1]),
     "a key": ({"data__has_key": "items"}, [5]),
     "a key further down": ({"data__a__has_key": "b"}, [4]),
@@ -183,9 +195,18 @@ async def test_a_wrong_path_is_refused(plans, path):
     assert ("data", path) == (raised.value.field, raised.value.value)
 
 
+@pytest.mark.parametrize("path", [5, None, ["a"], b"$.a"])
+async def test_what_is_no_path_is_refused(plans, path):
+    with pytest.raises(InvalidDataError, match=r"Plan\.data: expected a path such as"):
+        plans.filter_json("data", path, 1)
+    with pytest.raises(UnknownFieldError, match="'data__5'"):
+        plans.filter_json("data", "$.a", 1, 5)
+
+
 @pytest.mark.parametrize(
     ("path", "value", "op"),
     [
+        ("$.a", [1, 2**127], "in"),
         ("$.a", dt.date(2026, 1, 1), "exact"),
         ("$.a", {1, 2}, "contains"),
         ("$.a", True, "gt"),
@@ -272,6 +293,57 @@ async def test_json_is_aggregated_as_numbers(plans, name):
     found = await plans.aggregate([expression.label("found")]).first()
 
     assert pytest.approx(expected) == found.found
+
+
+async def test_text_stays_text_in_aggregates(plans):
+    framework = func.json_extract_string("data", "$.framework")
+
+    row = await plans.aggregate(
+        last=func.max(framework), first=func.min(framework), usual=func.mode(framework)
+    ).one()
+
+    # one of the frameworks is an object, as text
+    assert ('{"name":"x"}', "5", "5") == tuple(row)
+    words = func.json_extract_path_text("data", "$.score")
+    assert "high" == await plans.filter(id__lt=5).aggregate(func.max(words)).scalar()
+
+
+async def test_a_name_is_a_column_wherever_an_expression_stands(plans):
+    framework = func.json_extract_string("data", "$.framework")
+    score = func.json_extract("data", "$.score")
+
+    assert [1] == await ids(plans.filter(framework == "FastAPI"))
+    assert [1, 3, 4] == await ids(plans.filter(any_of(framework == "5", id=1)))
+    assert [2] == await ids(plans.filter(id__lt=3).exclude(framework == "FastAPI"))
+    few = plans.filter(id__in=[1, 2])
+    assert [1, 2] == [p.id for p in await few.order_by(score).all()]
+    assert [2, 1] == [p.id for p in await few.order_by(score.desc()).all()]
+    assert "Django" == await few.order_by("-id").scalar(framework)
+    assert 2 == await few.distinct(framework).count()
+    rows = few.group_by(framework).aggregate(n=func.count())
+    by_framework = rows.having(func.max(framework) > "E").order_by(framework)
+    assert [("FastAPI", 1)] == await by_framework.all()
+    named = few.group_by(framework, Plan.name, func.lower(framework))
+    both = named.aggregate(same=framework, n=func.count()).having(Plan.name != "x")
+    assert ("Django", "plan 2", "django", "Django", 1) == (
+        await both.order_by(framework, Plan.name).first()
+    )
+    with pytest.raises(UnknownFieldError, match=r"'dada'.*did you mean 'data'"):
+        plans.filter(func.json_extract_string("dada", "$.framework") == "x")
+    with pytest.raises(UnknownFieldError, match=r"'dada'.*did you mean 'data'"):
+        plans.order_by(func.json_extract("dada", "$.framework"))
+    assert 10 == await plans.filter(func.json_type("null") == "NULL").count()
+
+
+async def test_many_values_are_looked_up_at_once(plans):
+    numbers = [*range(4_000), 2**60, 2.5]
+    texts = [str(number) for number in range(4_000)]
+
+    for values, expected in [(numbers, [3]), (texts, [4]), (numbers + texts, [3, 4])]:
+        query = plans.filter(data__framework__in=values)
+        assert expected == await ids(query)
+        assert query.to_sql().count(" OR ") <= 4
+    assert [3] == await ids(plans.filter(data__big__in=[2**60, None, 7], id=3))
 
 
 async def test_a_name_in_a_json_function_is_a_column(plans):

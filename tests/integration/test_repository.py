@@ -74,7 +74,9 @@ class Note(TimestampMixin, VersionMixin, Base):
     title: Mapped[str] = mapped_column(sa.String(20))
     rank: Mapped[int] = mapped_column(default=0)
     details: Mapped[dict[str, Any] | None]
-    author_id: Mapped[int | None] = mapped_column(sa.ForeignKey("authors.id"))
+    author_id: Mapped[int | None] = mapped_column(
+        sa.ForeignKey("authors.id", ondelete="RESTRICT")
+    )
 
     author: Mapped[Author | None] = relationship(back_populates="notes")
 
@@ -461,8 +463,9 @@ async def test_a_parent_that_is_missing_is_named(engine):
 
 async def test_what_a_type_refuses_is_refused(engine):
     async with engine.session() as session:
-        with pytest.raises(InvalidValueError):
+        with pytest.raises(InvalidDataError, match=r"Thing\.tagged: ") as refused:
             await BaseRepository[Thing](session).create({"name": "a", "tagged": 1})
+        assert isinstance(refused.value.__cause__, InvalidValueError)
         await session.rollback()
 
 
@@ -592,7 +595,9 @@ async def test_pages_follow_each_other(notes, five):
     page = await notes.paginate(2, order_by=["-rank"], title__startswith="n")
     assert isinstance(page, Page)
     assert [11, 13] == ids(page.items)
-    page = await notes.paginate(9, cursor=page.next_cursor, order_by=["-rank"])
+    page = await notes.paginate(
+        9, cursor=page.next_cursor, order_by=["-rank"], title__startswith="n"
+    )
     assert ([10, 12, 14], False) == (ids(page.items), page.has_more)
 
 
@@ -730,7 +735,9 @@ async def test_what_is_deleted_is_gone(notes, five):
     assert [12, 13, 14] == ids(await notes.list())
     assert sa.inspect(five[0]).deleted
     assert 1 == await notes.delete_where(rank=1)
-    assert 2 == await notes.delete_where()
+    with pytest.raises(InvalidDataError, match="delete_all"):
+        await notes.delete_where()
+    assert 2 == await notes.delete_all()
     assert 0 == await notes.delete_where(rank=1)
 
 

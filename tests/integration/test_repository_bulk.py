@@ -85,7 +85,9 @@ class Note(TimestampMixin, VersionMixin, Base):
     title: Mapped[str] = mapped_column(sa.String(20))
     rank: Mapped[int] = mapped_column(default=0)
     details: Mapped[dict[str, Any] | None]
-    folder_id: Mapped[int | None] = mapped_column(sa.ForeignKey("folders.id"))
+    folder_id: Mapped[int | None] = mapped_column(
+        sa.ForeignKey("folders.id", ondelete="RESTRICT")
+    )
 
     folder: Mapped[Folder | None] = relationship(back_populates="notes")
 
@@ -517,10 +519,7 @@ async def test_one_bad_row_is_named_and_nothing_is_written(engine, method, case)
         with pytest.raises(error) as refused:
             await getattr(notes, method)(data)
         assert ("Note", field) == (refused.value.model, refused.value.field)
-        if error is InvalidDataError:
-            assert 10_345 == refused.value.index
-        else:
-            assert ["in row 10345"] == refused.value.__notes__
+        assert 10_345 == refused.value.index
         # It was swallowed, and somebody commits.
         try:
             await session.commit()
@@ -530,17 +529,17 @@ async def test_one_bad_row_is_named_and_nothing_is_written(engine, method, case)
 
 
 async def test_one_bad_change_is_named_and_nothing_is_written(notes, three):
-    for row, error, index in [
-        ({"id": 1001, "title": None}, InvalidDataError, 1),
-        ({"title": "a"}, InvalidDataError, 1),
-        ({"id": None, "title": "a"}, InvalidDataError, 1),
-        ({"id": 1001, "titel": "a"}, UnknownFieldError, None),
-        ({"id": 1, "title": "a"}, NotFoundError, None),
-        ({"id": 1001, "title": "a", "version": 3}, StaleRecordError, None),
+    for row, error in [
+        ({"id": 1001, "title": None}, InvalidDataError),
+        ({"title": "a"}, InvalidDataError),
+        ({"id": None, "title": "a"}, InvalidDataError),
+        ({"id": 1001, "titel": "a"}, UnknownFieldError),
+        ({"id": 1, "title": "a"}, NotFoundError),
+        ({"id": 1001, "title": "a", "version": 3}, StaleRecordError),
     ]:
         with pytest.raises(error) as refused:
             await notes.bulk_update([{"id": 1000, "title": "x"}, row])
-        assert index == getattr(refused.value, "index", None)
+        assert 1 == refused.value.index
         assert {"n0", "n1", "n2"} == {row.title for row in await stored(notes.session)}
 
 

@@ -260,3 +260,9 @@ async def test_a_version_column_of_another_name_is_used(engine):
         await session.flush()
         renamed.title = "b"
     assert (await get(engine, Renamed)).version == 2
+
+
+def test_an_object_shows_its_key_and_name():
+    assert "Article(id=1, title='a')" == repr(Article(id=1, title="a"))
+    assert "Chapter(title='a')" == repr(Chapter(title="a", number=2))
+    assert "Article()" == repr(Article())

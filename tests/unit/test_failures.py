@@ -169,3 +169,16 @@ def test_a_mistyped_setting_is_guessed():
     text = "options were not recognized: threds"
 
     assert "did you mean threads" in str(opening(text, kind=duckdb.CatalogException))
+
+
+def test_a_missing_table_says_what_to_do(duck):
+    duck.execute("CREATE TABLE projects (id INT)")
+    said = str(error_of(duck, "SELECT * FROM zz_top"))
+    assert (
+        "Catalog Error: there is no table zz_top; create the tables with "
+        "engine.create_all(), or migrate the database"
+    ) == said
+    said = str(error_of(duck, "SELECT * FROM project"))
+    assert (
+        "Catalog Error: there is no table project; did you mean 'projects'?"
+    ) == said

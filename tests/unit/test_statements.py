@@ -9,7 +9,10 @@ import pytest
 
 from project_architect_db.dialect import statements
 from project_architect_db.dialect.statements import StatementCache
-from project_architect_db.errors import UnsupportedOperationError
+from project_architect_db.errors import (
+    InvalidStatementError,
+    UnsupportedOperationError,
+)
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +114,11 @@ def test_wrong_sql_is_not_remembered(duck, cache):
             cache.parse(duck, "SELEC 1")
 
     assert {} == cache._cache
+
+
+def test_text_that_utf_8_cannot_write_is_refused(duck, cache):
+    with pytest.raises(InvalidStatementError, match="the text is no UTF-8"):
+        cache.parse(duck, "SELECT '\ud800'")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,12 @@ from __future__ import annotations
 
 import pytest
 
-from project_architect_db import ConfigurationError, Schema, Vocabulary
+from project_architect_db import (
+    ConfigurationError,
+    InvalidDataError,
+    Schema,
+    Vocabulary,
+)
 from project_architect_db.domain.schemas import ProjectCreate
 from project_architect_db.domain.vocabulary import PROJECT_STATUSES
 
@@ -49,8 +54,18 @@ def test_a_schema_knows_an_added_word(monkeypatch):
     assert "paused" == made.status
 
 
-def test_the_json_schema_shows_the_words():
+def test_a_word_can_be_required(moods):
+    moods.require("calm", model="Cat", field="mood")
+    with pytest.raises(InvalidDataError, match="did you mean 'calm'") as caught:
+        moods.require("clam", model="Cat", field="mood")
+    assert ("Cat", "mood", "clam") == (
+        caught.value.model, caught.value.field, caught.value.value
+    )  # fmt: skip
+
+
+def test_the_json_schema_shows_the_words(monkeypatch):
+    monkeypatch.setattr(PROJECT_STATUSES, "_words", {"draft": None, "paused": None})
     shown = ProjectCreate.model_json_schema()["properties"]["status"]
     assert "string" == shown["type"]
-    assert "draft" in shown["examples"]
+    assert ["draft", "paused"] == shown["examples"]
     assert issubclass(ProjectCreate, Schema)

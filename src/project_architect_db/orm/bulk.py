@@ -11,25 +11,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import insert
 
 from project_architect_db.garbage_collector import collector
-from project_architect_db.orm.bulk_checks import (
-    require_rows,
-    require_versions,
-    require_visible,
-)
+from project_architect_db.orm.bulk_checks import require_rows, require_visible
+from project_architect_db.orm.bulk_errors import naming_the_row
 from project_architect_db.orm.bulk_steps import (
     alike_rows,
     alike_to_upsert,
     delete_by_key,
     flushed,
     insert_rows,
-    naming_the_row,
+    marked,
+    next_version_of,
     refresh,
-    underlined,
     update_by_key,
     upsert_statement,
     writing,
 )
+from project_architect_db.orm.eager import load_eagerly
 from project_architect_db.orm.hydration import loaded, mark_deleted, persistent
+from project_architect_db.orm.refusals import each_of
+from project_architect_db.orm.versions import (
+    counts_in_sql,
+    next_versions,
+    refuse_versioned_kinds,
+    require_versions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
     )
 
     from sqlalchemy import Select
-    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
     from project_architect_db.orm.fields import Fields
     from project_architect_db.orm.incoming import Data
@@ -63,6 +68,7 @@ async def create(
     """
     Insert rows and return them as persistent objects, in their order.
     """
+    rows = each_of(fields, rows)
     checked, objects = await checked_by(fields.for_create, rows), list[Any]()
     async with writing(session, fields) as connection:
         for piece in _pieces(checked):
@@ -70,6 +76,7 @@ async def create(
                 await insert_rows(connection, fields, piece, first=len(objects))
                 objects += persistent(session.sync_session, fields, piece)
             _tell(progress, len(objects), len(checked))
+        await load_eagerly(session, fields, objects)
     return objects
 
 
@@ -80,7 +87,7 @@ async def insert_many(
     """
     Insert rows that are made while they are written, and return how many there were.
     """
-    coming, done = iter(rows), 0
+    coming, done = each_of(fields, rows), 0
     async with writing(session, fields) as connection:
         while checked := await checked_by(
             fields.for_create, islice(coming, ROWS_AT_A_TIME), first=done
@@ -105,7 +112,7 @@ async def update_many(
         among: What finds all rows that may be changed.
         progress: Told after each piece.
     """
-    checked = await checked_by(fields.for_update, rows)
+    checked = await checked_by(fields.for_update, each_of(fields, rows))
     fields.require_keys(checked)
     merged: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in checked:
@@ -113,15 +120,17 @@ async def update_many(
     if not merged:
         return 0
     connection, done = await flushed(session, fields), 0
-    await require_rows(connection, fields, merged, among)
-    await require_versions(connection, fields, merged.values())
+    await require_rows(connection, fields, checked, (merged, among))
+    await require_versions(connection, fields, checked, fields.key)
+    await refuse_versioned_kinds(connection, fields, fields.key, checked)
     async with writing(session, fields) as connection:
         for names, alike in alike_rows(merged.values()):
             statement = update_by_key(fields, names)
             for piece in _pieces(alike):
-                with naming_the_row(fields, checked, connection):
+                async with naming_the_row(fields, checked, connection):
                     if statement is not None:
-                        await connection.execute(statement, underlined(piece))
+                        given = await _to_update(connection, fields, piece)
+                        await connection.execute(statement, given)
                 done += len(piece)
                 _tell(progress, done, len(merged))
         await refresh(session, fields, merged)
@@ -144,21 +153,25 @@ async def upsert_many(
         progress: Told after each piece.
     """
     fields.require_known(match)
-    given = await checked_by(fields.for_upsert, rows)
+    given = await checked_by(fields.for_upsert, each_of(fields, rows))
     checked = [each.row for each in given]
     connection, done = await flushed(session, fields), 0
     if among is not None:
         await require_visible(connection, fields, checked, (match, among))
-    await require_versions(connection, fields, checked)
+    await require_versions(connection, fields, checked, match)
+    await refuse_versioned_kinds(connection, fields, match, checked)
     async with writing(session, fields) as connection:
         for piece in _pieces(given):
             for names, alike in alike_to_upsert(piece):
                 statement: Any = insert(fields.table)
                 if alike[0].keys() >= {*match}:  # else the key is a new one
                     statement = upsert_statement(fields, names, match)
+                versions = await _to_upsert(connection, fields, match, alike)
                 for row in alike:
                     fields.add_defaults(row)
-                with naming_the_row(fields, checked, connection):
+                for row, version in zip(alike, versions, strict=False):
+                    row[str(fields.version)] = version
+                async with naming_the_row(fields, checked, connection):
                     await connection.execute(statement, fields.by_column(alike))
                 done += len(alike)
                 _tell(progress, done, len(checked))
@@ -178,12 +191,32 @@ async def delete_many(
     async with writing(session, fields) as connection:
         for piece in _pieces(gone):
             rows = [dict(zip(fields.key, key, strict=True)) for key in piece]
-            result = await connection.execute(statement, underlined(rows))
+            result = await connection.execute(statement, marked(fields, rows))
             done, seen = done + result.rowcount, seen + len(piece)
             _tell(progress, seen, len(gone))
     here = session.sync_session
     mark_deleted(here, loaded(here, fields.model, gone).values())
     return done
+
+
+async def _to_update(
+    connection: AsyncConnection, fields: Fields, rows: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    given = marked(fields, rows)
+    if fields.counts_versions and not counts_in_sql(fields):
+        versions = await next_versions(connection, fields, fields.key, rows)
+        for parameters, version in zip(given, versions, strict=True):
+            parameters[next_version_of(fields)] = version
+    return given
+
+
+async def _to_upsert(
+    connection: AsyncConnection, fields: Fields, match: Sequence[str],
+    rows: list[dict[str, Any]],
+) -> list[Any]:  # fmt: skip
+    if not fields.counts_versions or counts_in_sql(fields):
+        return []
+    return await next_versions(connection, fields, match, rows)
 
 
 async def checked_by(

@@ -9,11 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import exists, false, select
 
 from project_architect_db.dialect.values_table import values_table
-from project_architect_db.errors import (
-    DuplicateError,
-    NotFoundError,
-    StaleRecordError,
-)
+from project_architect_db.errors import DuplicateError, NotFoundError, row_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -37,21 +33,28 @@ def any_of(
 
 
 async def require_rows(
-    connection: AsyncConnection, fields: Fields, keys: Collection[tuple[Any, ...]],
-    among: Select[Any],
+    connection: AsyncConnection, fields: Fields, rows: Sequence[dict[str, Any]],
+    where: tuple[Collection[tuple[Any, ...]], Select[Any]],
 ) -> None:  # fmt: skip
     """
     Raise before anything is written if a row is not there.
+
+    Args:
+        where: The keys of the rows, and what finds those that may be changed.
     """
+    keys, among = where
     given = values_table([fields.columns[name] for name in fields.key], keys)
     missing = select(given).where(~_is_among(given.c, fields, fields.key, among))
     row = (await connection.execute(missing.limit(1))).first()
     if row is not None:
-        raise NotFoundError(model=fields.model.__name__, id=_id(row))
+        raise NotFoundError(
+            model=fields.model.__name__, id=id_of(row),
+            index=index_of(rows, fields.key, row),
+        )  # fmt: skip
 
 
 async def require_visible(
-    connection: AsyncConnection, fields: Fields, rows: Iterable[dict[str, Any]],
+    connection: AsyncConnection, fields: Fields, rows: Sequence[dict[str, Any]],
     where: tuple[Sequence[str], Select[Any]],
 ) -> None:  # fmt: skip
     """
@@ -70,11 +73,15 @@ async def require_visible(
     row = (await connection.execute(hidden.limit(1))).first()
     if row is not None:
         key = ", ".join(f"{n}: {v}" for n, v in zip(match, row, strict=True))
-        raise DuplicateError(
-            f"{fields.model.__name__} ({key}) exists already, out of sight: it was "
-            "softly deleted, or base_query() leaves it out",
+        index = index_of(rows, match, row) if len(rows) > 1 else None
+        error = DuplicateError(
+            f"{row_number(index)}{fields.model.__name__} ({key}) exists already, out "
+            "of sight: it was softly deleted, or base_query() leaves it out",
             key=key,
         )
+        error.model, error.field = fields.model.__name__, ", ".join(match)
+        error.index = index
+        raise error
 
 
 def _is_among(
@@ -86,30 +93,23 @@ def _is_among(
     return exists().where(*(a == b for a, b in zip(found.c, values, strict=True)))
 
 
-async def require_versions(
-    connection: AsyncConnection, fields: Fields, rows: Iterable[dict[str, Any]]
-) -> None:
+def index_of(
+    rows: Iterable[dict[str, Any]], names: Sequence[str], values: Sequence[Any]
+) -> int | None:
     """
-    Raise before anything is written if a row has another version than it says.
+    The number of the first row that has these values.
+
+    None has, where the code of a type gives other values back than it was given.
     """
-    if fields.version is None:
-        return
-    names = (*fields.key, fields.version)
-    expected = [row for row in rows if row.keys() >= {*names}]
-    if not expected:
-        return
-    columns = [fields.columns[name] for name in names]
-    given = values_table(columns, [[row[name] for name in names] for row in expected])
-    *same, (version, wanted) = zip(columns, given.c, strict=True)
-    stale = select(*given.c, version).where(
-        *(a == b for a, b in same), version.is_distinct_from(wanted)
-    )
-    if (row := (await connection.execute(stale.limit(1))).first()) is not None:
-        raise StaleRecordError(
-            model=fields.model.__name__, id=_id(row[:-2]),
-            expected=row[-2], found=row[-1],
-        )  # fmt: skip
+    wanted = tuple(values)
+    for number, row in enumerate(rows):
+        if tuple([row.get(name) for name in names]) == wanted:
+            return number
+    return None
 
 
-def _id(key: Sequence[Any]) -> Any:
+def id_of(key: Sequence[Any]) -> Any:
+    """
+    What an id is called: the value of the key, or a tuple of several.
+    """
     return key[0] if len(key) == 1 else tuple(key)

@@ -4,24 +4,21 @@ The statements of bulk work, and what goes with them.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import StatementError
 from sqlalchemy.orm.attributes import set_committed_value
 
 from project_architect_db.dialect.ddl_compiler import next_keys
 from project_architect_db.dialect.driver import DriverConnection
-from project_architect_db.errors import (
-    InvalidDataError,
-    InvalidValueError,
-    UnsupportedOperationError,
-)
+from project_architect_db.errors import UnsupportedOperationError
 from project_architect_db.orm.bulk_checks import any_of
-from project_architect_db.orm.column_schemas import unbindable
+from project_architect_db.orm.bulk_errors import naming_the_row
 from project_architect_db.orm.hydration import loaded
+from project_architect_db.orm.staleness import flush_others
+from project_architect_db.orm.versions import counts_in_sql
 
 if TYPE_CHECKING:
     from collections.abc import (
@@ -48,6 +45,7 @@ async def flushed(session: AsyncSession, fields: Fields) -> AsyncConnection:
             f"the rows of {fields.model.__name__} are in several tables, and bulk "
             "methods write one; add them one by one, with create() and update()"
         )
+    await flush_others(session)
     await session.flush()
     return await session.connection(bind_arguments={"mapper": fields.model})
 
@@ -71,27 +69,6 @@ async def writing(
         raise
 
 
-@contextmanager
-def naming_the_row(
-    fields: Fields, rows: Sequence[dict[str, Any]], connection: AsyncConnection, *,
-    first: int = 0,
-) -> Iterator[None]:  # fmt: skip
-    """
-    Say which row and field it is, if the code of a type refuses a value.
-    """
-    try:
-        yield
-    except (StatementError, InvalidValueError) as error:
-        found = unbindable(fields.columns, rows, connection.dialect)
-        if found is None:
-            raise
-        index, name, problem = found
-        raise InvalidDataError(
-            str(problem), model=fields.model.__name__, field=name,
-            value=rows[index][name], index=first + index,
-        ) from error  # fmt: skip
-
-
 async def insert_rows(
     connection: AsyncConnection, fields: Fields, rows: list[dict[str, Any]], *,
     first: int,
@@ -108,7 +85,7 @@ async def insert_rows(
         statement: Any = insert(fields.table)
         if made:
             statement = statement.returning(*(fields.columns[name] for name in made))
-        with naming_the_row(fields, rows, connection, first=first):
+        async with naming_the_row(fields, rows, connection, first=first):
             result = await connection.execute(statement, fields.by_column(alike))
         if absent:
             answers = result.all() if made else [()] * len(alike)
@@ -136,18 +113,28 @@ async def _give_keys(
         row[name] = key
 
 
-def underlined(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def marked(fields: Fields, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     The rows by the parameters of statements by key.
     """
-    return [{f"_{name}": value for name, value in row.items()} for row in rows]
+    mark = fields.mark
+    return [{mark + name: value for name, value in row.items()} for row in rows]
+
+
+def next_version_of(fields: Fields) -> str:
+    """
+    The parameter for the next version, where SQL cannot count it.
+    """
+    return f"{fields.mark * 2}version"
 
 
 def delete_by_key(fields: Fields) -> Delete:
     """
     The DELETE of rows with these keys.
     """
-    same = [fields.columns[name] == bindparam(f"_{name}") for name in fields.key]
+    same = [
+        fields.columns[name] == bindparam(fields.mark + name) for name in fields.key
+    ]
     return delete(fields.table).where(*same)
 
 
@@ -155,18 +142,23 @@ def update_by_key(fields: Fields, names: Collection[str]) -> Update | None:
     """
     The UPDATE of rows that say this, if they say anything but which ones they are.
     """
-    changed = [n for n in names if n not in (*fields.key, fields.version)]
+    mark, aside = fields.mark, (*fields.key, fields.version)
+    changed = [name for name in names if name not in aside]
     if not changed:
         return None
     values: dict[Any, Any] = {
-        fields.columns[name]: bindparam(f"_{name}", type_=fields.columns[name].type)
+        fields.columns[name]: bindparam(mark + name, type_=fields.columns[name].type)
         for name in changed
     }
-    if fields.version is not None:
-        version = fields.columns[fields.version]
-        values[version] = fields.next_version(version)
-    compared = [n for n in names if n in (*fields.key, fields.version)]
-    same = [fields.columns[name] == bindparam(f"_{name}") for name in compared]
+    if fields.counts_versions:
+        version: Any = fields.columns[str(fields.version)]
+        values[version] = (
+            version + 1
+            if counts_in_sql(fields)
+            else bindparam(next_version_of(fields), type_=version.type)
+        )
+    compared = [name for name in names if name in aside]
+    same = [fields.columns[name] == bindparam(mark + name) for name in compared]
     return update(fields.table).where(*same).values(values)
 
 
@@ -185,9 +177,13 @@ def upsert_statement(
     # SQLAlchemy leaves what an UPDATE sets by itself to us.
     set_: dict[str, Any] = fields.set_by_updates()
     set_ |= {name: statement.excluded[name] for name in changed}
-    if fields.version is not None:
-        version = fields.columns[fields.version]
-        set_[version.key] = fields.next_version(version)
+    if fields.counts_versions:
+        version: Any = fields.columns[str(fields.version)]
+        # what SQL cannot count was put into the row
+        counted = version + 1 if counts_in_sql(fields) else None
+        set_[version.key] = (
+            statement.excluded[version.key] if counted is None else counted
+        )
     return statement.on_conflict_do_update(index_elements=keys, set_=set_)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import uuid
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from sqlalchemy.sql.elements import Label
 from sqlalchemy.types import NullType
 
 from project_architect_db.dialect.json_queries import described
+from project_architect_db.errors import InvalidDataError
 
 ROWS_AT_A_TIME = 2_000
 BATCHES_IN_A_ROW_GROUP = 50
@@ -62,11 +64,15 @@ class Export:
         session: Where it runs.
         statement: The query.
         options: Execution options for it.
+        model: The name of its model, for errors.
+        columns: The names and the columns of the rows.
     """
 
     session: AsyncSession
     statement: Select[Any]
     options: Mapping[str, Any]
+    model: str
+    columns: Sequence[tuple[str, Any]]
 
     async def table(self) -> pa.Table:
         """
@@ -95,8 +101,8 @@ class Export:
         The query for values as the database has them, and their types in Arrow.
         """
         columns = [
-            (column.key or column.name, type_coerce(_unlabelled(column), NullType()))
-            for column in self.statement.selected_columns
+            (name, type_coerce(_unlabelled(column), NullType()))
+            for name, column in self.columns
         ]
         statement = _with_columns(self.statement, columns)
         described_rows = await self.session.execute(
@@ -119,7 +125,7 @@ class Export:
         result = await self.session.stream(statement, execution_options=options)
         try:
             async for rows in result.partitions():
-                yield await asyncio.to_thread(_batch, rows, schema)
+                yield await asyncio.to_thread(self._batch, rows, schema)
         finally:
             await result.close()
 
@@ -130,18 +136,42 @@ class Export:
         """
         Write beside the file, which takes its place when it is complete.
         """
-        part = path.with_name(f"{path.name}.part")
-        count = 0
+        if path.is_dir():  # noqa: ASYNC240 - within 1 ms
+            raise self._refusal("path", str(path), "it is a directory")
+        part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            with await _to_the_end(open_writer, part, schema) as writer:
-                async with aclosing(self._groups(statement, schema)) as groups:
-                    async for table in groups:
-                        await _to_the_end(writer.write_table, table)
-                        count += table.num_rows
-            part.replace(path)
+            return await self._write_part(part, path, statement, schema, open_writer)
+        except OSError as error:
+            problem = f"the file cannot be written: {error}"
+            raise self._refusal("path", str(path), problem) from error
         finally:
             part.unlink(missing_ok=True)
+
+    async def _write_part(
+        self, part: Path, path: Path, statement: Select[Any], schema: pa.Schema,
+        open_writer: Callable[[Path, pa.Schema], Any],
+    ) -> int:  # fmt: skip
+        count = 0
+        with await _to_the_end(open_writer, part, schema) as writer:
+            async with aclosing(self._groups(statement, schema)) as groups:
+                async for table in groups:
+                    await _to_the_end(writer.write_table, table)
+                    count += table.num_rows
+        part.replace(path)  # noqa: ASYNC240 - within 1 ms
         return count
+
+    def _batch(self, rows: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
+        arrays = []
+        for field, values in zip(schema, zip(*rows, strict=True), strict=True):
+            try:
+                arrays.append(pa.array(values, field.type))
+            except pa.ArrowInvalid as error:
+                problem = f"{error}; cast it to String to export it"
+                raise self._refusal(field.name, None, problem) from error
+        return pa.record_batch(arrays, schema)
+
+    def _refusal(self, field: str, value: Any, problem: str) -> InvalidDataError:
+        return InvalidDataError(problem, model=self.model, field=field, value=value)
 
     async def _groups(
         self, statement: Select[Any], schema: pa.Schema
@@ -212,12 +242,3 @@ def _arrow_type(name: str, *, is_csv: bool) -> pa.DataType | None:
 def _as_text(column: Any, type_: str) -> Any:
     is_nested = type_.endswith((")", "]")) or type_ == "VARIANT"
     return cast(func.to_json(column) if is_nested else column, String)
-
-
-def _batch(rows: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:
-    columns = zip(*rows, strict=True)
-    arrays = [
-        pa.array(values, type_)
-        for values, type_ in zip(columns, schema.types, strict=True)
-    ]
-    return pa.record_batch(arrays, schema)

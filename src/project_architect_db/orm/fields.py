@@ -8,26 +8,28 @@ a Create or an Update schema is checked by that as well, and first.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from weakref import WeakKeyDictionary
 
 from pydantic import ValidationError
 from pydantic_core import SchemaValidator
-from sqlalchemy import JSON, Column, Integer, inspect
+from sqlalchemy import JSON, Column, inspect
+from sqlalchemy.orm import Mapper
 from sqlalchemy.types import TypeDecorator
 
-from project_architect_db.errors import InvalidDataError, UnknownFieldError
+from project_architect_db.errors import ConfigurationError, InvalidDataError
 from project_architect_db.orm.column_schemas import rows_validator
 from project_architect_db.orm.defaults import Context, as_function, is_of_python
 from project_architect_db.orm.incoming import Data, Given, SchemaType, given
+from project_architect_db.orm.json_types import declared_schema
+from project_architect_db.orm.refusals import refuse, refuse_unknown
+from project_architect_db.orm.validators import factories_of, validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
     from sqlalchemy import Table
-    from sqlalchemy.orm import Mapper
 
 
 class Fields:
@@ -39,15 +41,18 @@ class Fields:
         table: Its table.
         is_joined: Its rows are in other tables, too.
         columns: Its columns, by the names of their attributes.
+        json: Those of them that are JSON.
         key: The attributes of its primary key.
         version: The attribute that counts versions, if there is one.
+        counts_versions: Each change has another one, without the app's doing.
         computed: The attributes that the database computes when they are read.
+        mark: Before the name of an attribute, it is the name of nothing else.
     """
 
     def __init__(
         self, model: type[Any], create: SchemaType = None, update: SchemaType = None
     ) -> None:
-        mapper: Mapper[Any] = inspect(model)
+        mapper: Mapper[Any] = mapper_of(model)
         self.model = model
         self.table = cast("Table", mapper.local_table)
         self.is_joined = len(mapper.tables) > 1
@@ -59,25 +64,38 @@ class Fields:
         self.key = tuple(_name(mapper, column) for column in mapper.primary_key)
         version = mapper.version_id_col
         self.version = None if version is None else _name(mapper, version)
+        self.counts_versions = version is not None and bool(mapper.version_id_generator)
         self.counting = _counting(mapper)
+        self.mark = _mark({*found, *(column.key for column in self.columns.values())})
         self._mapper = mapper
-        self._json = frozenset(n for n, c in self.columns.items() if _is_json(c))
+        self._validators = mapper.validators.keys() & self.columns.keys()
+        self.json = frozenset(n for n, c in self.columns.items() if _is_json(c))
         self._defaults = self._defaults_of_python()
         self._create_schema, self._update_schema = create, update
-        self._create = rows_validator(self.columns, optional=self._optional())
-        self._update = rows_validator(self.columns, optional=self.columns)
+        declared = {
+            name: declared_schema(model, name)
+            for name in self.json
+            if not isinstance(self.columns[name].type, TypeDecorator)
+        }
+        optional = self._optional()
+        self._create = rows_validator(self.columns, optional=optional, json=declared)
+        self._update = rows_validator(
+            self.columns, optional=self.columns, json=declared
+        )
 
     def _defaults_of_python(self) -> dict[str, Callable[[Any], Any]]:
         """
         The defaults that SQLAlchemy makes when it flushes.
         """
-        mapper, made = self._mapper, {}
+        mapper = self._mapper
+        factories = factories_of(self.model).items()
+        made = {name: make for name, make in factories if name in self.columns}
         for name, column in self.columns.items():
             if is_of_python(column.default):
                 made[name] = as_function(column.default)
         if self.version is not None and mapper.version_id_generator:
             generate = mapper.version_id_generator
-            made.setdefault(self.version, lambda _: generate(None))
+            made[self.version] = lambda _: generate(None)
         if mapper.polymorphic_identity is not None:
             identity = mapper.polymorphic_identity
             made[_name(mapper, mapper.polymorphic_on)] = lambda _: identity
@@ -145,53 +163,27 @@ class Fields:
         self, rows: Sequence[Data], schema: SchemaType, first: int | None,
         aside: Collection[str] = (),
     ) -> list[Given]:  # fmt: skip
-        return given(rows, schema, first, aside=aside, json=self._json)
+        return given(rows, schema, first, aside=aside, json=self.json)
 
     def _checked(
         self, validator: SchemaValidator, rows: Sequence[Any], first: int | None
     ) -> list[Any]:
         try:
-            return validator.validate_python(list(rows))  # type: ignore[no-any-return]
+            checked = validator.validate_python(list(rows))
         except ValidationError as error:
-            self._refuse(error, first)
+            refuse(self, error, first)
+        if self._validators and first is not None:  # one alone meets them as an object
+            return [
+                validated(self, row, first + number)
+                for number, row in enumerate(checked)
+            ]
+        return checked  # type: ignore[no-any-return]
 
-    def _refuse(self, error: ValidationError, first: int | None) -> NoReturn:
-        problems = error.errors(include_url=False)
-        row = problems[0]["loc"][0]
-        # What was misspelt is often what another problem says is missing.
-        unknown = [
-            p for p in problems if p["loc"][0] == row and p["type"] == "extra_forbidden"
-        ]
-        problem = (unknown or problems)[0]
-        name = ".".join(map(str, problem["loc"][1:]))
-        index = None if first is None else first + int(row)
-        if unknown:
-            self.refuse_unknown(name, index=index, cause=error)
-        more = len(problems) - 1
-        raise InvalidDataError(
-            problem["msg"] + (f" (and {more} more problems)" if more else ""),
-            model=self.model.__name__,
-            field=name or "*",
-            value=None if problem["type"] == "missing" else problem["input"],
-            index=index,
-        ) from error
-
-    def refuse_unknown(
-        self, name: str, *, index: int | None = None, cause: Exception | None = None
-    ) -> NoReturn:
+    def refuse_unknown(self, name: str) -> NoReturn:
         """
         Raise because the model has no such field, and say which one may be meant.
         """
-        close = difflib.get_close_matches(name, self.columns, n=1)
-        error = UnknownFieldError(
-            model=self.model.__name__,
-            field=name,
-            suggestion=close[0] if close else None,
-            known=tuple(self.columns),
-        )
-        if index is not None:
-            error.add_note(f"in row {index}")
-        raise error from cause
+        refuse_unknown(self, name)
 
     def require_known(self, names: Iterable[str]) -> None:
         """
@@ -240,9 +232,11 @@ class Fields:
     def add_defaults(self, row: dict[str, Any]) -> None:
         """
         Add the defaults that Python makes for fields that are absent.
+
+        A new row begins with the first version, whatever it says, as with SQLAlchemy.
         """
         for name, default in self._defaults.items():
-            if name not in row:
+            if name not in row or (name == self.version and self.counts_versions):
                 row[name] = default(Context(self.columns, row))
 
     def set_by_updates(self) -> dict[str, Any]:
@@ -255,12 +249,18 @@ class Fields:
             if is_of_python(column.onupdate)
         }
 
-    def next_version(self, column: Column[Any]) -> Any:
+    def version_of(self, given: Any) -> Any:
         """
-        What an UPDATE sets the version to.
+        A version that was given, as its column has it.
         """
-        generate = self._mapper.version_id_generator
-        return column + 1 if isinstance(column.type, Integer) else generate(None)  # type: ignore[operator, misc]
+        try:
+            (row,) = self._checked(self._update, [{self.version: given}], None)
+        except InvalidDataError as error:
+            raise InvalidDataError(
+                f"it is no version: {error}", model=self.model.__name__,
+                field="expected_version", value=given,
+            ) from error  # fmt: skip
+        return row[self.version]
 
     def is_made_by_database(self, name: str) -> bool:
         """
@@ -282,6 +282,27 @@ class Fields:
         if all(name == key for name, key in keys.items()):
             return rows
         return [{keys[name]: value for name, value in row.items()} for row in rows]
+
+
+def mapper_of(model: Any) -> Mapper[Any]:
+    """
+    The mapper of a model.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    mapper = inspect(model, raiseerr=False)
+    if not isinstance(mapper, Mapper):
+        name = getattr(model, "__name__", model)
+        raise ConfigurationError(f"{name} is no model: it is not mapped to a table")
+    return mapper
+
+
+def _mark(names: set[str]) -> str:
+    mark = "_"
+    while any(name.startswith(mark) for name in names):
+        mark += "_"
+    return mark
 
 
 _fields: WeakKeyDictionary[type[Any], dict[tuple[SchemaType, SchemaType], Fields]] = (

@@ -13,13 +13,11 @@ none). Relationships lead on to the fields of other models, and keys into JSON:
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NoReturn, TypeAlias
 
 from sqlalchemy import ColumnElement, and_, false, inspect, or_, true
-from sqlalchemy.ext.hybrid import HybridExtensionType
 
 from project_architect_db.dialect.json_operators import is_json
 from project_architect_db.dialect.json_queries import (
@@ -27,8 +25,9 @@ from project_architect_db.dialect.json_queries import (
     any_json_value,
     json_value,
 )
-from project_architect_db.dialect.references import SOFTLY_DELETED
-from project_architect_db.errors import InvalidDataError, UnknownFieldError
+from project_architect_db.errors import InvalidDataError
+from project_architect_db.orm.query_expressions import LateGroup, computed
+from project_architect_db.orm.query_fields import column_of, fields, unknown, visible
 from project_architect_db.orm.query_operators import (
     JSON,
     ColumnValue,
@@ -40,6 +39,9 @@ from project_architect_db.orm.query_paths import json_steps
 
 Where: TypeAlias = "ColumnElement[bool] | Group"
 """What stands in a filter without a name."""
+
+DEEPEST_GROUP = 50
+"""SQLAlchemy calls itself some ten times for each; Python allows a thousand calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,12 +64,23 @@ class Group:
     parts: tuple[Where, ...] = ()
     lookups: Mapping[str, Any] = field(default_factory=dict)
     is_negated: bool = False
+    depth: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        inner = [part.depth for part in self.parts if isinstance(part, Group)]
+        object.__setattr__(self, "depth", 1 + max(inner, default=0))
 
     def __and__(self, other: Where) -> Group:
-        return Group("all", (self, other))
+        return Group("all", (*_parts("all", self), *_parts("all", other)))
 
     def __or__(self, other: Where) -> Group:
-        return Group("any", (self, other))
+        return Group("any", (*_parts("any", self), *_parts("any", other)))
+
+    def __clause_element__(self) -> LateGroup:
+        """
+        What SQLAlchemy's own conditions are joined with: ``(Model.n == 1) | group``.
+        """
+        return LateGroup(self)
 
     def __invert__(self) -> Group:
         return replace(self, is_negated=not self.is_negated)
@@ -82,12 +95,29 @@ class Group:
         parts = [
             part.on(model, include_deleted=include_deleted)
             if isinstance(part, Group)
-            else part
+            else _condition(model, part, include_deleted=include_deleted)
             for part in self.parts
         ]
         parts += conditions(model, self.lookups, include_deleted=include_deleted)
         joined = and_(true(), *parts) if self.how == "all" else or_(false(), *parts)
         return opposite(joined) if self.is_negated else joined
+
+
+def _parts(how: str, condition: Where) -> tuple[Where, ...]:
+    """
+    What is joined that way with another one: long chains are not nested.
+    """
+    if not isinstance(condition, Group) or condition.how != how:
+        return (condition,)
+    is_chain = not condition.is_negated and not condition.lookups
+    return condition.parts if is_chain else (condition,)
+
+
+def _condition(model: type[Any], given: Any, *, include_deleted: bool) -> Any:
+    return computed(
+        model, given, field="filter", example="Model.name == 'x'",
+        include_deleted=include_deleted,
+    )  # fmt: skip
 
 
 def all_of(*conditions: Where, **lookups: Any) -> Group:
@@ -147,19 +177,6 @@ def conditions(
     return found
 
 
-def visible(entity: Any) -> list[Condition]:
-    """
-    That a row is not softly deleted, for a model that has such a column.
-
-    It is the column with the key ``softly_deleted`` in its `info`.
-    """
-    return [
-        getattr(entity, attribute.key).is_(None)
-        for attribute in inspect(entity).mapper.column_attrs
-        if SOFTLY_DELETED in getattr(attribute.columns[0], "info", ())  # no expression
-    ]
-
-
 def json_condition(
     model: type[Any], name: str, path: str, op: str, value: Any
 ) -> Condition:
@@ -174,7 +191,7 @@ def json_condition(
     if not is_json(column):
         _refuse(model, name, path, "is no JSON column")
     if op not in JSON:
-        raise unknown(model, op, JSON, prefix=f"{name}__")
+        raise unknown(model, str(op), JSON, prefix=f"{name}__")
     try:
         steps = json_steps(path)
     except ValueError as error:
@@ -186,52 +203,6 @@ def json_condition(
         return any_json_value(column, steps, lambda item: condition(item, op, value))
     except (TypeError, ValueError) as error:
         _refuse(model, f"{name}.{path}", value, str(error), error)
-
-
-def column_of(model: type[Any], name: str) -> Any:
-    """
-    The attribute of a model for one of its columns.
-
-    Raises:
-        UnknownFieldError: There is none of that name.
-    """
-    known = [n for n in fields(model) if n not in inspect(model).relationships]
-    if name not in known:
-        raise unknown(model, name, known)
-    return getattr(model, name)
-
-
-def fields(model: type[Any]) -> list[str]:
-    """
-    The names that lookups know: columns, relationships, synonyms, hybrid properties.
-    """
-    mapper = inspect(model)
-    hybrids = [
-        name
-        for name, descriptor in mapper.all_orm_descriptors.items()
-        if descriptor.extension_type is HybridExtensionType.HYBRID_PROPERTY
-    ]
-    return [*mapper.column_attrs.keys(), *mapper.synonyms.keys(),
-            *mapper.relationships.keys(), *hybrids]  # fmt: skip
-
-
-def unknown(
-    model: type[Any], name: str, known: Iterable[str], *, prefix: str = ""
-) -> UnknownFieldError:
-    """
-    The error for a name that is not known, with the closest one that is.
-
-    Args:
-        prefix: What stands before all of these names.
-    """
-    known = list(known)
-    close = difflib.get_close_matches(name, known, 1)
-    return UnknownFieldError(
-        model=model.__name__,
-        field=prefix + name,
-        suggestion=prefix + close[0] if close else None,
-        known=[prefix + other for other in known],
-    )
 
 
 def _split(model: type[Any], lookup: str) -> tuple[str, list[str]]:
@@ -249,7 +220,7 @@ def _split(model: type[Any], lookup: str) -> tuple[str, list[str]]:
 def _on_column(
     model: type[Any], lookup: str, name: str, rest: list[str], value: Any
 ) -> Condition:
-    column = getattr(model, name)
+    column = column_of(model, name)
     known = operators_of(column)
     *keys, op = rest if rest and rest[-1] in known else [*rest, "exact"]
     if keys and not is_json(column):

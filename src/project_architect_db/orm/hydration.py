@@ -14,6 +14,8 @@ from weakref import ref
 from sqlalchemy import inspect
 from sqlalchemy.orm.state import InstanceState
 
+from project_architect_db.orm.eager import own_attributes
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
@@ -37,7 +39,7 @@ def persistent(
             the objects' own.
     """
     model: Any = fields.model
-    key, computed = fields.key, fields.computed
+    key, computed, own = fields.key, fields.computed, own_attributes(fields.model)
     manager = inspect(model).class_manager
     identity, session_id = inspect(model)._identity_class, session.hash_key
     add = session.identity_map._add_unpresent
@@ -57,6 +59,8 @@ def persistent(
         )
         if computed:
             state._expire_attributes(row, computed)
+        if own:
+            state.callables = own.copy()
         if on_load:
             on_load(state, None)
         objects.append(instance)

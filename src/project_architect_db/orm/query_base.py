@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
@@ -18,10 +18,7 @@ from sqlalchemy.exc import CompileError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from project_architect_db.dialect.json_queries import explained
-from project_architect_db.errors import (
-    ConfigurationError,
-    InvalidDataError,
-)
+from project_architect_db.errors import ConfigurationError, InvalidDataError
 from project_architect_db.orm.export import Export
 
 
@@ -90,6 +87,9 @@ class Query(ABC):
     async def to_arrow(self) -> pa.Table:
         """
         All rows as an Arrow table.
+
+        Raises:
+            InvalidDataError: Arrow has no such value.
         """
         return await self._export("to_arrow").table()
 
@@ -118,17 +118,38 @@ class Query(ABC):
     async def to_parquet(self, path: str | PathLike[str]) -> int:
         """
         Write all rows to a Parquet file, a part at a time, and return their number.
+
+        Raises:
+            InvalidDataError: The file cannot be written there, or has no such value.
         """
-        return await self._export("to_parquet").to_parquet(Path(path))
+        return await self._export("to_parquet").to_parquet(self._path_of(path))
 
     async def to_csv(self, path: str | PathLike[str]) -> int:
         """
         Write all rows to a CSV file, a part at a time, and return their number.
+
+        Raises:
+            InvalidDataError: The file cannot be written there, or has no such value.
         """
-        return await self._export("to_csv").to_csv(Path(path))
+        return await self._export("to_csv").to_csv(self._path_of(path))
 
     def _export(self, method: str) -> Export:
-        return Export(self._session, self.statement, self._options(method))
+        name, columns = self._model.__name__, self._exported
+        options = self._options(method)
+        return Export(self._session, self.statement, options, name, columns)
+
+    @property
+    def _exported(self) -> Sequence[tuple[str, Any]]:
+        """
+        The names and the columns of an export.
+        """
+        columns = self.statement.selected_columns
+        return [(column.key or column.name, column) for column in columns]
+
+    def _path_of(self, path: Any) -> Path:
+        if isinstance(path, str | PathLike):
+            return Path(path)
+        raise self._refusal("path", path, f"expected the path of a file, not {path!r}")
 
     def _options(self, method: str) -> dict[str, Any]:
         """

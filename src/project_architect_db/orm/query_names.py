@@ -4,16 +4,16 @@ What a name, or an expression, means in a query of a certain model.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BindParameter, Double, String, cast, inspect, try_cast
-from sqlalchemy.sql import visitors
+from sqlalchemy import inspect
 
 from project_architect_db.dialect.json_operators import is_json
 from project_architect_db.dialect.json_queries import JsonValue, json_value
 from project_architect_db.errors import InvalidDataError
-from project_architect_db.orm.filters import column_of, fields, unknown
+from project_architect_db.orm.query_expressions import computed
+from project_architect_db.orm.query_fields import column_of, fields, unknown
 
 
 def named(entities: Mapping[str, Any], name: str) -> Any:
@@ -28,7 +28,7 @@ def named(entities: Mapping[str, Any], name: str) -> Any:
 
     Raises:
         UnknownFieldError: There is no such column.
-        InvalidDataError: The relationship is not joined.
+        InvalidDataError: The relationship is not joined, or UTF-8 cannot write a key.
     """
     path, entity, rest = "", entities[""], name
     while True:
@@ -46,12 +46,16 @@ def named(entities: Mapping[str, Any], name: str) -> Any:
             )
         entity, rest = entities[path], others
     if first in fields(mapper.class_) and others:
-        column = getattr(entity, first)
+        column = column_of(mapper.class_, first, entity)
         if not is_json(column):
             raise unknown(mapper.class_, rest, [first])
-        return json_value(column, others.split("__"))
-    column_of(mapper.class_, rest)
-    return getattr(entity, rest)
+        try:
+            return json_value(column, others.split("__"))
+        except ValueError as error:  # a key that UTF-8 cannot write
+            raise InvalidDataError(
+                str(error), model=mapper.class_.__name__, field=name, value=name
+            ) from error
+    return column_of(mapper.class_, rest, entity)
 
 
 def ordered(entities: Mapping[str, Any], column: Any) -> list[Any]:
@@ -61,87 +65,58 @@ def ordered(entities: Mapping[str, Any], column: Any) -> list[Any]:
     Values in JSON come in the order of numbers, then in that of text.
     """
     if not isinstance(column, str):
-        return [column]
+        return [expression(entities, column, "order_by")]
     found = named(entities, column.removeprefix("-"))
     is_json_value = isinstance(found, JsonValue)
     columns: list[Any] = [found.number, found.text] if is_json_value else [found]
     return [c.desc() for c in columns] if column.startswith("-") else columns
 
 
-def grouped(entities: Mapping[str, Any], column: Any) -> Any:
+def expression(entities: Mapping[str, Any], column: Any, field: str) -> Any:
     """
-    What GROUP BY gets for a column or a name; values in JSON are text there.
-    """
-    if not isinstance(column, str):
-        return computed(entities[""], column)
-    found = named(entities, column)
-    return found.text.label(column) if isinstance(found, JsonValue) else found
-
-
-_NUMERIC = frozenset(
-    """
-    avg favg fsum kahan_sum kurtosis mad max mean median min product quantile
-    quantile_cont quantile_disc skewness stddev stddev_pop stddev_samp sum sumkahan
-    var_pop var_samp variance
-    """.split()  # noqa: SIM905 - as in a dictionary
-)
-_EXTRACTS = ("json_extract", "json_extract_path", "json_extract_path_text",
-             "json_extract_string", "json_value")  # fmt: skip
-
-
-def computed(model: type[Any], expression: Any) -> Any:
-    """
-    An expression of aggregates, where JSON can be used by name and as numbers.
-
-    ``func.json_extract("architecture", "$.score")`` is about the column of that name,
-    and the average (or another aggregate) of JSON values is that of the numbers.
+    A column or an expression that was not given by its name.
 
     Raises:
-        UnknownFieldError: The model has no column of that name.
-        InvalidDataError: It is no expression.
+        InvalidDataError: It is neither.
     """
-
-    def visit(function: Any) -> None:
-        arguments: list[Any] = function.clauses.clauses
-        name = function.name.lower()
-        if name.startswith("json_") and arguments:
-            arguments[0] = _column_named(model, arguments[0])
-        elif name in _NUMERIC and arguments and _is_extract(arguments[0]):
-            arguments[0] = try_cast(cast(arguments[0], String), Double)
-            function.type = Double()
-
-    if not hasattr(expression, "__clause_element__"):
-        raise InvalidDataError(
-            "expected an expression such as func.count()",
-            model=model.__name__,
-            field="aggregate",
-            value=expression,
-        )
-    element = expression.__clause_element__()
-    return visitors.cloned_traverse(element, {}, {"function": visit})
+    example = "Model.column, or a name"
+    return computed(entities[""], column, field=field, example=example)
 
 
-def _is_extract(argument: Any) -> bool:
-    return is_json(argument) or getattr(argument, "name", None) in _EXTRACTS
-
-
-def _column_named(model: type[Any], argument: Any) -> Any:
+def valued(entities: Mapping[str, Any], column: Any, field: str) -> Any:
     """
-    The JSON column for a text that is its name; anything else as it is.
+    What DISTINCT gets for a column or a name; values in JSON are text there.
     """
-    name = argument.value if isinstance(argument, BindParameter) else None
-    if not isinstance(name, str) or not name.isidentifier():
-        return argument
-    column = column_of(model, name)
-    return column.__clause_element__() if is_json(column) else argument
+    if not isinstance(column, str):
+        return expression(entities, column, field)
+    found = named(entities, column)
+    return found.text if isinstance(found, JsonValue) else found
 
 
-def flattened(expressions: Iterable[Any]) -> list[Any]:
+def grouped(entities: Mapping[str, Any], column: Any) -> Any:
     """
-    The same, with the items of lists among them in place of the lists.
+    What GROUP BY gets; a name is that of the row's column, too.
     """
-    return [
-        item
-        for expression in expressions
-        for item in (expression if isinstance(expression, list) else [expression])
-    ]
+    found = valued(entities, column, "group_by")
+    name = column if isinstance(column, str) else getattr(column, "key", None)
+    if not isinstance(name, str) or name == getattr(found, "name", None):
+        return found
+    return labelled(entities[""], found, name)
+
+
+# SQLAlchemy looks for these in the whole statement, between quotes, too.
+_PARAMETERS = ("%(", "__[POSTCOMPILE_")
+
+
+def labelled(model: type[Any], expression: Any, name: str) -> Any:
+    """
+    The expression under the name it gets in the row.
+
+    Raises:
+        InvalidDataError: SQL cannot have the name.
+    """
+    is_utf8 = name == name.encode(errors="ignore").decode()
+    if not (name and is_utf8) or any(part in name for part in _PARAMETERS):
+        problem = "no column of a row can be called that"
+        raise InvalidDataError(problem, model=model.__name__, field=name, value=name)
+    return expression.label(name)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Enum, String, and_, literal, or_, true
+from sqlalchemy import ColumnElement, Enum, String, and_, or_, true
 from sqlalchemy.types import TypeDecorator
 
 from project_architect_db.dialect.json_operators import is_json
 from project_architect_db.dialect.json_queries import COMPARISONS, Condition, JsonValue
-from project_architect_db.orm.query_values import fitting
+from project_architect_db.orm.query_values import bound, fitting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,8 +71,8 @@ class ColumnValue:
         """
         It is less (or more) than this value.
         """
-        bound = literal(fitting(value, self._type), self._type)
-        found: Condition = COMPARISONS[op](self.text, bound)
+        given = bound(fitting(value, self._type), self._type)
+        found: Condition = COMPARISONS[op](self.text, given)
         return found
 
     def matches(self, condition: Condition) -> Condition:

@@ -6,15 +6,11 @@ Unlike with an offset, no row is shown twice or left out when others come and go
 
 from __future__ import annotations
 
-import base64
-import enum
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Numeric, and_, false, inspect, literal, or_
+from sqlalchemy import ColumnElement, and_, false, inspect, or_
 from sqlalchemy.orm.exc import UnmappedColumnError
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import UnaryExpression
@@ -23,7 +19,7 @@ from sqlalchemy.types import TypeEngine
 from project_architect_db.dialect.json_operators import is_json
 from project_architect_db.dialect.json_queries import Condition
 from project_architect_db.errors import InvalidDataError
-from project_architect_db.orm.query_values import fitting
+from project_architect_db.orm.query_values import bound, fitting
 
 ItemT = TypeVar("ItemT")
 
@@ -87,8 +83,8 @@ class Key:
         if value is None:
             found = self.column.is_not(None) if self.are_nulls_first else false()
             return found
-        bound = literal(value, self.type)  # SQLAlchemy compares no bare bool
-        found = self.column < bound if self.is_descending else self.column > bound
+        value = bound(value, self.type)
+        found = self.column < value if self.is_descending else self.column > value
         if self.is_nullable and not self.are_nulls_first:
             found = or_(found, self.column.is_(None))
         return found
@@ -137,7 +133,8 @@ def _key(model: type[Any], expression: Any) -> Key:
             field="order_by",
             value=str(expression),
         )
-    return Key(name, getattr(model, name), element.type, element.nullable, **directions)
+    is_nullable = getattr(element, "nullable", True)  # an expression does not say
+    return Key(name, getattr(model, name), element.type, is_nullable, **directions)
 
 
 def after(model: type[Any], keys: Sequence[Key], values: Sequence[Any]) -> Condition:
@@ -149,61 +146,22 @@ def after(model: type[Any], keys: Sequence[Key], values: Sequence[Any]) -> Condi
     """
     if len(keys) != len(values):
         names = ", ".join(key.name for key in keys)
-        raise _refusal(model, values, f"expected the values of {names}")
+        raise refused_cursor(model, values, f"expected the values of {names}")
     found: Condition = false()
     same: list[Condition] = []
     for key, given in zip(keys, values, strict=True):
         try:
             value = None if given is None else fitting(given, key.type)
-        except ValueError as error:
-            raise _refusal(model, values, f"{key.name}: {error}") from error
+        except (TypeError, ValueError) as error:
+            raise refused_cursor(model, values, f"{key.name}: {error}") from error
         beyond = key.beyond(value)
         found = or_(found, and_(*same, beyond))
         same.append(key.same(value))
     return found
 
 
-def to_cursor(keys: Sequence[Key], item: Any) -> str:
+def refused_cursor(model: type[Any], value: Any, problem: str) -> InvalidDataError:
     """
-    The place of an object in this order, in text for a URL.
+    The error for where a page cannot begin.
     """
-    values = [getattr(item, key.name) for key in keys]
-    text = json.dumps([_names(keys), values], default=_plain, separators=(",", ":"))
-    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def _plain(value: Any) -> str:
-    return value.name if isinstance(value, enum.Enum) else str(value)
-
-
-def from_cursor(model: type[Any], keys: Sequence[Key], cursor: str) -> list[Any]:
-    """
-    The values in a cursor.
-
-    Raises:
-        InvalidDataError: It is none of this order.
-    """
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        names, values = json.loads(base64.b64decode(padded, b"-_", validate=True))
-        if names != _names(keys):
-            raise ValueError(names)
-        return [
-            Decimal(value) if isinstance(value, str) and _is_decimal(key) else value
-            for key, value in zip(keys, values, strict=True)
-        ]
-    except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
-        problem = "it belongs to another query, or was changed; begin without one"
-        raise _refusal(model, cursor, problem) from error
-
-
-def _names(keys: Sequence[Key]) -> list[str]:
-    return [f"-{key.name}" if key.is_descending else key.name for key in keys]
-
-
-def _is_decimal(key: Key) -> bool:
-    return isinstance(key.type, Numeric) and key.type.python_type is Decimal
-
-
-def _refusal(model: type[Any], value: Any, problem: str) -> InvalidDataError:
     return InvalidDataError(problem, model=model.__name__, field="cursor", value=value)

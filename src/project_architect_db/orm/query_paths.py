@@ -5,7 +5,7 @@ Paths into JSON, as `filter_json` takes them.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from project_architect_db.dialect.json_queries import Step
@@ -17,13 +17,15 @@ _STEP = re.compile(
 )
 
 
-def json_steps(path: str) -> list[Step]:
+def json_steps(path: Any) -> list[Step]:
     """
     The steps of a path such as ``$.key[0]."any key"[*]``.
 
     Raises:
         ValueError: It is no such path.
     """
+    if not isinstance(path, str):
+        raise ValueError(f"expected a path such as $.key, not {path!r}")  # noqa: TRY004
     steps: list[Step] = []
     position = 1 if path.startswith("$") else len(path) + 1
     while position < len(path) and (found := _STEP.match(path, position)):

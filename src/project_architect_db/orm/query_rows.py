@@ -4,20 +4,28 @@ Queries for rows: aggregates, and what they are grouped by.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self, TypeAlias
 
-from sqlalchemy import ColumnElement, Result, Row, Select
+from sqlalchemy import ColumnElement, Result, Row, Select, func, select
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from project_architect_db.errors import NotFoundError
-from project_architect_db.orm.filters import unknown
 from project_architect_db.orm.query_base import Query
-from project_architect_db.orm.query_names import computed, flattened, grouped
+from project_architect_db.orm.query_expressions import (
+    as_grouped,
+    computed,
+    flattened,
+    require_joined,
+)
+from project_architect_db.orm.query_fields import unknown
+from project_architect_db.orm.query_names import grouped, labelled
 
 AnyValues: TypeAlias = tuple[Any, ...]
 AnyRow: TypeAlias = Row[*AnyValues]
+
+ROWS_AT_A_TIME = 500
 
 
 class AggregateQuery(Query):
@@ -45,18 +53,22 @@ class AggregateQuery(Query):
         self._groups: tuple[Any, ...] = ()
         self._having: tuple[Any, ...] = ()
         self._order: tuple[Any, ...] = ()
+        self._is_distinct = False
 
     def group_by(self, *columns: Any) -> Self:
         """
         One row for each value of these columns, which stand first in it.
 
         Args:
-            columns: Columns, expressions, or names as in `QueryBuilder.order_by`.
+            columns: Columns, expressions, or names as in `QueryBuilder.order_by`,
+                which are those of the row's columns then.
 
         Raises:
             UnknownFieldError: There is no such column.
+            InvalidDataError: It is neither a column nor a name.
         """
-        found = tuple(grouped(self._entities, column) for column in columns)
+        given = flattened(columns)
+        found = tuple(grouped(self._entities, column) for column in given)
         return self._with(_groups=self._groups + found, _columns=self._columns + found)
 
     def aggregate(self, *expressions: Any, **named: Any) -> Self:
@@ -69,10 +81,15 @@ class AggregateQuery(Query):
 
         Raises:
             UnknownFieldError: A ``json_…`` function names a column that is not there.
+            InvalidDataError: There is no expression, or SQL cannot have such a name.
         """
+        if not expressions and not named:
+            problem = "it needs an expression such as func.count()"
+            raise self._refusal("aggregate", None, problem)
         found = [computed(self._model, given) for given in flattened(expressions)]
         found += [
-            computed(self._model, given).label(name) for name, given in named.items()
+            labelled(self._model, computed(self._model, given), name)
+            for name, given in named.items()
         ]
         return self._with(_columns=(*self._columns, *found))
 
@@ -80,8 +97,18 @@ class AggregateQuery(Query):
         """
         Only rows that meet these conditions, which may be about aggregates.
         """
-        found = tuple(computed(self._model, condition) for condition in conditions)
+        example = "func.count() > 1"
+        found = tuple(
+            computed(self._model, condition, field="having", example=example)
+            for condition in conditions
+        )
         return self._with(_having=self._having + found)
+
+    def distinct(self) -> Self:
+        """
+        Rows that are equal come once.
+        """
+        return self._with(_is_distinct=True)
 
     def order_by(self, *columns: Any) -> Self:
         """
@@ -94,13 +121,13 @@ class AggregateQuery(Query):
         Raises:
             UnknownFieldError: The row has no such column.
         """
-        return self._with(
-            _order=(*self._order, *(self._ordered(column) for column in columns))
-        )
+        found = (self._ordered(column) for column in flattened(columns))
+        return self._with(_order=(*self._order, *found))
 
     def _ordered(self, column: Any) -> Any:
         if not isinstance(column, str):
-            return computed(self._model, column)
+            example = "func.count(), or a name"
+            return computed(self._model, column, field="order_by", example=example)
         known = {c.key or c.name: c for c in self._selected.selected_columns}
         name = column.removeprefix("-")
         if name not in known:
@@ -109,17 +136,27 @@ class AggregateQuery(Query):
 
     @property
     def _selected(self) -> Select[Any]:
-        return self._source.with_only_columns(
-            *self._columns, maintain_column_froms=True
-        )
+        columns = (as_grouped(self._groups, column) for column in self._columns)
+        return self._source.with_only_columns(*columns, maintain_column_froms=True)
 
     @property
     def statement(self) -> Select[Any]:
         """
         The query for SQLAlchemy.
         """
-        statement = self._selected.group_by(*self._groups).having(*self._having)
-        return self._sliced(statement.order_by(*self._order))
+        order = (as_grouped(self._groups, column) for column in self._order)
+        return self._sliced(self._unordered.order_by(*order))
+
+    @property
+    def _unordered(self) -> Select[Any]:
+        used = (*self._columns, *self._having, *self._order)
+        require_joined(self._entities, used)
+        if not self._columns:
+            problem = "there is nothing in the row; name columns or expressions"
+            raise self._refusal("group_by", None, problem)
+        having = (as_grouped(self._groups, condition) for condition in self._having)
+        found = self._selected.group_by(*self._groups).having(*having)
+        return found.distinct() if self._is_distinct else found
 
     async def all(self) -> Sequence[AnyRow]:
         """
@@ -148,6 +185,15 @@ class AggregateQuery(Query):
         except NoResultFound as error:
             raise NotFoundError(model=self._model.__name__) from error
 
+    async def one_or_none(self) -> AnyRow | None:
+        """
+        The one row there is; `None` if there is none.
+
+        Raises:
+            MultipleResultsFound: There are several (SQLAlchemy's error).
+        """
+        return (await self._rows("one_or_none", self.statement)).one_or_none()
+
     async def scalar(self) -> Any:
         """
         The first value of the first row; `None` if there is no row.
@@ -155,6 +201,35 @@ class AggregateQuery(Query):
         return (
             await self._rows("scalar", self.limit(self._at_most_one).statement)
         ).scalar()
+
+    async def count(self) -> int:
+        """
+        How many rows there are.
+        """
+        found = self._sliced(self._unordered).subquery()
+        statement = select(func.count()).select_from(found)
+        count: int = (await self._rows("count", statement)).scalar_one()
+        return count
+
+    async def exists(self) -> bool:
+        """
+        Whether there is any.
+        """
+        statement = select(self._sliced(self._unordered).exists())
+        found: bool = (await self._rows("exists", statement)).scalar_one()
+        return found
+
+    async def stream(self) -> AsyncIterator[AnyRow]:
+        """
+        All rows, one after the other, in the memory of a few hundred.
+        """
+        options = {**self._options("stream"), "yield_per": ROWS_AT_A_TIME}
+        result = await self._session.stream(self.statement, execution_options=options)
+        try:
+            async for row in result:
+                yield row
+        finally:
+            await result.close()
 
     async def _rows(self, method: str, statement: Select[Any]) -> Result[*AnyValues]:
         options = self._options(method)

@@ -11,21 +11,32 @@ from typing import Any, Generic, Self, TypeVar
 from sqlalchemy import Date, Select, false, inspect, or_, select
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import QueryableAttribute, aliased, selectinload
+from sqlalchemy.orm import QueryableAttribute, aliased
 from sqlalchemy.orm.interfaces import ORMOption
 
 from project_architect_db.orm.filters import (
+    DEEPEST_GROUP,
     Where,
     all_of,
-    column_of,
     conditions,
-    fields,
     json_condition,
+)
+from project_architect_db.orm.query_base import Query
+from project_architect_db.orm.query_expressions import (
+    flattened,
+    require_joined,
+    tables_in,
+    tables_of,
+)
+from project_architect_db.orm.query_fields import (
+    column_of,
+    fields,
+    hiding,
     unknown,
     visible,
 )
-from project_architect_db.orm.query_base import Query
-from project_architect_db.orm.query_names import flattened, grouped, ordered
+from project_architect_db.orm.query_loading import seen, selected
+from project_architect_db.orm.query_names import ordered, valued
 from project_architect_db.orm.query_operators import is_text
 from project_architect_db.orm.query_pages import after, keys_of
 from project_architect_db.orm.query_values import day_from
@@ -45,10 +56,11 @@ class ObjectQuery(Query, Generic[ModelT]):
         self._where: tuple[Any, ...] = ()
         self._entities: Mapping[str, Any] = {"": model}
         self._joins: tuple[tuple[Any, bool], ...] = ()
-        self._is_repeating = False
+        self._repeating: tuple[Any, ...] = ()
         self._order: tuple[Any, ...] = ()
         self._distinct: tuple[Any, ...] | None = None
         self._loading: tuple[ORMOption, ...] = ()
+        self._loaded: tuple[str, ...] = ()
         self._after: tuple[Any, ...] | None = None
         self._with_deleted = False
 
@@ -62,16 +74,21 @@ class ObjectQuery(Query, Generic[ModelT]):
 
         Raises:
             UnknownFieldError: There is no such field or operator.
-            InvalidDataError: A value does not fit its field.
+            InvalidDataError: A value does not fit its field, or it is no condition.
         """
         group = all_of(*conditions, **lookups)
+        if group.depth > DEEPEST_GROUP:
+            problem = f"groups are nested at most {DEEPEST_GROUP} deep"
+            raise self._refusal("filter", None, problem)
         found = group.on(self._model, include_deleted=self._with_deleted)
         return self._with(_where=(*self._where, found))
 
     def exclude(self, *conditions: Where, **lookups: Any) -> Self:
         """
-        Leave out objects that meet all of these conditions.
+        Leave out objects that meet all of these conditions; without any, none.
         """
+        if not conditions and not lookups:
+            return self
         return self.filter(~all_of(*conditions, **lookups))
 
     def search(self, text: str, *names: str) -> Self:
@@ -82,10 +99,11 @@ class ObjectQuery(Query, Generic[ModelT]):
             text: What to look for; with an empty one, nothing is left out.
             names: Fields of text; without any, all there are.
         """
-        if not names:
+        named = flattened(names)
+        if not named:
             columns = inspect(self._model).column_attrs.keys()
-            names = tuple(n for n in columns if is_text(getattr(self._model, n)))
-        found = [conditions(self._model, {f"{n}__icontains": text})[0] for n in names]
+            named = [n for n in columns if is_text(getattr(self._model, n))]
+        found = [conditions(self._model, {f"{n}__icontains": text})[0] for n in named]
         return self.filter(or_(false(), *found)) if text else self
 
     def filter_by_date_range(
@@ -140,8 +158,9 @@ class ObjectQuery(Query, Generic[ModelT]):
         """
         Join related rows, to filter and order by their columns.
 
-        A relationship to many rows finds an object once for each of them; to filter by
-        them, ``filter(documents__title="x")`` needs no join.
+        Each object comes once, where the first of its related rows is in the order;
+        aggregates are of all of them. To filter by related rows,
+        ``filter(documents__title="x")`` needs no join.
 
         Args:
             relationship: ``Model.relationship``, or its name; ``project__owner`` goes
@@ -159,11 +178,15 @@ class ObjectQuery(Query, Generic[ModelT]):
         target: Any = known[name].mapper.class_
         if target in self._entities.values():
             target = aliased(target)
-        along = self._seen(getattr(parent, name).of_type(target), target)
+        along = seen(
+            getattr(parent, name).of_type(target), target,
+            include_deleted=self._with_deleted,
+        )  # fmt: skip
+        is_repeating = known[name].uselist or parent in self._repeating
         return self._with(
             _entities={**self._entities, path: target},
             _joins=(*self._joins, (along, outer)),
-            _is_repeating=self._is_repeating or known[name].uselist,
+            _repeating=(*self._repeating, *([target] if is_repeating else [])),
         )
 
     def _path(self, relationship: Any) -> str:
@@ -197,15 +220,28 @@ class ObjectQuery(Query, Generic[ModelT]):
 
         Raises:
             UnknownFieldError: There is no such column.
+            InvalidDataError: It is neither a column nor a name.
         """
-        found = flattened(ordered(self._entities, column) for column in columns)
+        given = flattened(columns)
+        found = flattened(ordered(self._entities, column) for column in given)
         return self._with(_order=(*self._order, *found))
 
     def distinct(self, *columns: Any) -> Self:
         """
         Each object once; with columns, the first one for each of their values.
+
+        Raises:
+            UnknownFieldError: There is no such column.
+            InvalidDataError: It is one of a relationship to many: an object has
+                several of its values.
         """
-        found = tuple(grouped(self._entities, column) for column in columns)
+        given = flattened(columns)
+        found = tuple(valued(self._entities, column, "distinct") for column in given)
+        many = tables_of(self._repeating)
+        for column, expression in zip(given, found, strict=True):
+            if many.intersection(tables_in(expression)):
+                problem = "it is of many rows for each object; use group_by()"
+                raise self._refusal("distinct", column, problem)
         return self._with(_distinct=found)
 
     def options(self, *options: ORMOption) -> Self:
@@ -218,23 +254,13 @@ class ObjectQuery(Query, Generic[ModelT]):
         """
         Load related objects together with these, by the names of the relationships.
 
-        Softly deleted ones are not among them.
+        Softly deleted ones are not among them. What was loaded before is loaded anew,
+        but by `stream`.
         """
-        known = inspect(self._model).relationships
-        options = []
-        for name in relationships:
-            if name not in known:
-                raise unknown(self._model, name, known.keys())
-            target = known[name].mapper.class_
-            options.append(selectinload(self._seen(getattr(self._model, name), target)))
-        return self.options(*options)
-
-    def _seen(self, relationship: Any, target: Any) -> Any:
-        """
-        A relationship to the rows that are not softly deleted.
-        """
-        hiding = [] if self._with_deleted else visible(target)
-        return relationship.and_(*hiding) if hiding else relationship
+        names = flattened(relationships)
+        options = selected(self._model, names, include_deleted=self._with_deleted)
+        loading = (*self._loading, *options)
+        return self._with(_loading=loading, _loaded=(*self._loaded, *names))
 
     def after(self, *values: Any) -> Self:
         """
@@ -266,11 +292,19 @@ class ObjectQuery(Query, Generic[ModelT]):
         The query without its order, and without what loads together with it.
         """
         statement = self._filtered
-        if self._distinct:
-            statement = statement.ext(distinct_on(*self._distinct))
-        elif self._distinct is not None:
-            statement = statement.distinct()
+        columns = self._distinct or self._keys
+        if self._distinct is not None or self._repeating:
+            statement = statement.ext(distinct_on(*columns))
         return self._sliced(statement)
+
+    @property
+    def _keys(self) -> tuple[Any, ...]:
+        """
+        The primary key.
+        """
+        mapper = inspect(self._model)
+        names = [mapper.get_property_by_column(c).key for c in mapper.primary_key]
+        return tuple(getattr(self._model, name) for name in names)
 
     @property
     def _is_cut(self) -> bool:
@@ -279,11 +313,14 @@ class ObjectQuery(Query, Generic[ModelT]):
 
     @property
     def _filtered(self) -> Select[ModelT]:
+        used = (*self._where, *self._order, *(self._distinct or ()))
+        require_joined(self._entities, used)
         statement = select(self._model)
         for along, outer in self._joins:
             statement = statement.join(along, isouter=outer)
         if not self._with_deleted:
             statement = statement.where(*visible(self._model))
+            statement = statement.options(*hiding(self._model))
         if self._after is not None:
             keys = keys_of(self._model, self._order)
             statement = statement.where(after(self._model, keys, self._after))

@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import inspect
 
 from project_architect_db.base import utc_now
+from project_architect_db.errors import InvalidDataError
 from project_architect_db.orm import bulk
-from project_architect_db.orm.repository_base import RecordAccess
+from project_architect_db.orm.bulk_checks import require_visible
+from project_architect_db.orm.refusals import each_of, names_of
 from project_architect_db.orm.repository_base import named_operation as _named
+from project_architect_db.orm.repository_bulk import BulkMethods
+from project_architect_db.orm.staleness import flush_others
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from project_architect_db.orm.bulk import Progress
     from project_architect_db.orm.incoming import Data
     from project_architect_db.orm.query import QueryBuilder
     from project_architect_db.orm.query_pages import Page
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 ModelT = TypeVar("ModelT")
 
 
-class BaseRepository(RecordAccess[ModelT]):
+class BaseRepository(BulkMethods[ModelT]):
     """
     The records of one model, in one session.
 
@@ -75,41 +78,50 @@ class BaseRepository(RecordAccess[ModelT]):
         return await self._create(values)
 
     @_named
-    async def get_by_id(self, id: Any) -> ModelT | None:
+    async def get_by_id(
+        self, id: Any, *, include_deleted: bool = False
+    ) -> ModelT | None:
         """
         The record with this id, or `None`; a tuple for keys of several columns.
         """
-        return await self._get(id)
+        return await self._get(id, include_deleted=include_deleted)
 
     @_named
-    async def get_one(self, id: Any) -> ModelT:
+    async def get_one(self, id: Any, *, include_deleted: bool = False) -> ModelT:
         """
         The record with this id.
 
         Raises:
             NotFoundError: There is none.
         """
-        return await self._require(id)
+        return await self._require(id, include_deleted=include_deleted)
 
     @_named
-    async def get_one_or_none(self, **filters: Any) -> ModelT | None:
+    async def get_one_or_none(
+        self, *, include_deleted: bool = False, **filters: Any
+    ) -> ModelT | None:
         """
         The only record that meets the filters, or `None`.
 
         Raises:
             sqlalchemy.exc.MultipleResultsFound: There are several.
         """
-        return await self.base_query().filter(**filters).one_or_none()
+        found = self._query(filters, include_deleted=include_deleted)
+        return await found.one_or_none()
 
     @_named
-    async def get_many(self, ids: Iterable[Any]) -> list[ModelT]:
+    async def get_many(
+        self, ids: Iterable[Any], *, include_deleted: bool = False
+    ) -> list[ModelT]:
         """
         The records with these ids that there are, in the order of the ids.
         """
-        wanted = await bulk.checked_by(self._fields.keys_of, ids)
+        given = each_of(self._fields, ids)
+        wanted = await bulk.checked_by(self._fields.keys_of, given)
+        query = self._query({}, include_deleted=include_deleted)
         found = {
             inspect(record).identity: record
-            for record in await self.base_query().filter(self._any_of(wanted)).all()
+            for record in await query.filter(self._any_of(wanted)).all()
         }
         return [found[key] for key in dict.fromkeys(wanted) if key in found]
 
@@ -132,11 +144,14 @@ class BaseRepository(RecordAccess[ModelT]):
             InvalidDataError: A value does not fit its field.
         """
         (changes,) = self._fields.for_update([data], first=None)
+        await flush_others(self.session)
         record = await self._require(id)
         return await self._change(record, changes, expected_version)
 
     @_named
-    async def upsert(self, data: Data, *, match: Sequence[str] | None = None) -> ModelT:
+    async def upsert(
+        self, data: Data, *, match: str | Sequence[str] | None = None
+    ) -> ModelT:
         """
         Change the record with the same `match` fields (by default its key), or add it.
 
@@ -144,35 +159,50 @@ class BaseRepository(RecordAccess[ModelT]):
             StaleRecordError: The data says a version, and the record has another one.
             DuplicateError: There is one where `base_query` does not look.
         """
-        names = match or self._fields.key
+        names = names_of(match or self._fields.key)
         self._fields.require_known(names)
         ((row, given),) = self._fields.for_upsert([data], first=None)
+        await flush_others(self.session)
         record = None
         if all(row.get(name) is not None for name in names):
             same = {name: row[name] for name in names}
             record = await self.base_query().filter(**same).one_or_none()
+            if record is None and not self._sees_all:
+                where = (names, self.base_query().statement)
+                connection = await self._connection()
+                await require_visible(connection, self._fields, [row], where)
         if record is None:
             return await self._create(row)
         return await self._change(record, {name: row[name] for name in given})
 
     @_named
-    async def delete(self, id: Any) -> bool:
+    async def delete(self, id: Any, *, expected_version: Any = None) -> bool:
         """
         Delete the record with this id; hide it, if its model is softly deleted.
+
+        Args:
+            id: Of the record.
+            expected_version: The version it was decided upon.
 
         Returns:
             Whether there was one.
 
         Raises:
+            StaleRecordError: It has another version by now.
             StillReferencedError: Other records need it.
         """
         softly = self._softly_deleted
-        if softly is None:
+        await flush_others(self.session)
+        if softly is None and expected_version is None:
             return await self._purge(id, self.base_query())
         record = await self._get(id)
-        if record is not None:
-            await self._change(record, {softly: utc_now()})
-        return record is not None
+        if record is None:
+            return False
+        if softly is not None:
+            await self._change(record, {softly: utc_now()}, expected_version)
+            return True
+        self._require_version(record, expected_version)
+        return await self._purge(id, self.base_query())
 
     @_named
     async def restore(self, id: Any) -> ModelT:
@@ -183,6 +213,7 @@ class BaseRepository(RecordAccess[ModelT]):
             NotFoundError: There is no such record.
         """
         softly = self._require_soft_delete()
+        await flush_others(self.session)
         record = await self._require(id, include_deleted=True)
         return await self._change(record, {softly: None})
 
@@ -216,118 +247,64 @@ class BaseRepository(RecordAccess[ModelT]):
     @_named
     async def paginate(
         self, limit: int = 100, *, cursor: str | None = None,
-        order_by: Sequence[str] = (), include_deleted: bool = False, **filters: Any,
+        order_by: str | Sequence[str] = (), include_deleted: bool = False,
+        **filters: Any,
     ) -> Page[ModelT]:  # fmt: skip
         """
         A page of the records that meet the filters, and where the next one begins.
         """
         query = self._query(filters, include_deleted=include_deleted)
-        return await query.order_by(*order_by).paginate(limit, cursor=cursor)
+        ordered = query.order_by(*names_of(order_by))
+        return await ordered.paginate(limit, cursor=cursor)
 
     def stream(
-        self, *, include_deleted: bool = False, **filters: Any
-    ) -> AsyncIterator[ModelT]:
+        self, *, order_by: str | Sequence[str] = (), include_deleted: bool = False,
+        **filters: Any,
+    ) -> AsyncIterator[ModelT]:  # fmt: skip
         """
         The records that meet the filters, one after the other in constant memory.
         """
-        return self._query(filters, include_deleted=include_deleted).stream()
+        query = self._query(filters, include_deleted=include_deleted)
+        return query.order_by(*names_of(order_by)).stream()
 
     @_named
     async def delete_where(self, **filters: Any) -> int:
         """
         Delete the records that meet the filters, and return how many there were.
+
+        Raises:
+            InvalidDataError: There are no filters; `delete_all` does without.
         """
-        keys = await self._keys(self._query(filters))
+        if not filters:
+            raise InvalidDataError(
+                "without a filter it would delete all there are; if that is meant, "
+                "call delete_all()",
+                model=self._name, field="*", value=filters,
+            )  # fmt: skip
+        return await self._delete_what(self._query(filters))
+
+    @_named
+    async def delete_all(self) -> int:
+        """
+        Delete all records of `base_query`, and return how many there were.
+        """
+        return await self._delete_what(self.base_query())
+
+    async def _delete_what(self, query: QueryBuilder[ModelT]) -> int:
+        keys = await self._keys(query)
         if self._softly_deleted is not None:
             return await self._delete_softly(keys, None)
         return await self._delete_for_good(keys)
 
-    # --- many records -------------------------------------------------------------
-
-    @_named
-    async def bulk_create(
-        self, data_list: Iterable[Data], *, progress: Progress | None = None
-    ) -> list[ModelT]:
-        """
-        Add many records by columns, and return them in their order.
-
-        All are checked before the first is written. Neither `__init__` nor flush events
-        of the model are called.
-
-        Raises:
-            InvalidDataError: A value does not fit; `index` says of which row.
-        """
-        return await bulk.create(
-            self.session, self._fields, data_list, progress=progress
-        )
-
-    @_named
-    async def bulk_insert(
-        self, rows: Iterable[Data], *, progress: Progress | None = None
-    ) -> int:
-        """
-        Add records as they come, in bounded memory, and return how many there were.
-
-        If one of them is wrong, the transaction ends, and nothing of it is written.
-        """
-        return await bulk.insert_many(
-            self.session, self._fields, rows, progress=progress
-        )
-
-    @_named
-    async def bulk_update(
-        self, updates: Iterable[Data], *, progress: Progress | None = None
-    ) -> int:
-        """
-        Change many records, each by its id and what else is in its row.
-
-        Raises:
-            NotFoundError: One of them is not there; nothing is written.
-            StaleRecordError: A row says a version, and the record has another one.
-        """
-        return await bulk.update_many(
-            self.session, self._fields, updates,
-            among=self.base_query().statement, progress=progress,
-        )  # fmt: skip
-
-    @_named
-    async def bulk_upsert(
-        self, rows: Iterable[Data], *, match: Sequence[str] | None = None,
-        progress: Progress | None = None,
-    ) -> int:  # fmt: skip
-        """
-        Add records, or change those with the same `match` fields, which are unique.
-
-        Raises:
-            StaleRecordError: A row says a version, and the record has another one.
-            DuplicateError: There is one where `base_query` does not look.
-        """
-        return await bulk.upsert_many(
-            self.session, self._fields, rows, match=match or self._fields.key,
-            among=None if self._sees_all else self.base_query().statement,
-            progress=progress,
-        )  # fmt: skip
-
-    @_named
-    async def bulk_delete(
-        self, ids: Iterable[Any], *, progress: Progress | None = None
-    ) -> int:
-        """
-        Delete the records with these ids, and return how many there were.
-        """
-        given = await bulk.checked_by(self._fields.keys_of, ids)
-        keys = await self._keys(self.base_query(), given)
-        if self._softly_deleted is not None:
-            return await self._delete_softly(keys, progress)
-        return await self._delete_for_good(keys, progress=progress)
-
     @_named
     async def list(
-        self, limit: int = 100, offset: int = 0, *, include_deleted: bool = False,
+        self, limit: int = 100, offset: int = 0, *,
+        order_by: str | Sequence[str] = (), include_deleted: bool = False,
         **filters: Any,
     ) -> list[ModelT]:  # fmt: skip
         """
-        Records that meet the filters, in the order of their keys.
+        Records that meet the filters, in this order, and else in that of their keys.
         """
         found = self._query(filters, include_deleted=include_deleted)
-        return await found.order_by(*self._fields.key).limit(limit).offset(offset).all()
+        order = (*names_of(order_by), *self._fields.key)
+        return await found.order_by(*order).limit(limit).offset(offset).all()

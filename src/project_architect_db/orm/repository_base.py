@@ -9,6 +9,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     ClassVar,
+    ForwardRef,
     Generic,
     ParamSpec,
     TypeVar,
@@ -18,25 +19,22 @@ from typing import (
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import bindparam, inspect
-from sqlalchemy.orm.exc import StaleDataError
 
 from project_architect_db.base import utc_now
 from project_architect_db.dialect.execution import current_operation
-from project_architect_db.dialect.references import SOFTLY_DELETED
+from project_architect_db.dialect.foreign_keys import SOFTLY_DELETED
 from project_architect_db.errors import (
     ConfigurationError,
-    DuplicateError,
     InvalidDataError,
     NotFoundError,
-    StaleRecordError,
 )
 from project_architect_db.orm import bulk
 from project_architect_db.orm.bulk_checks import any_of
-from project_architect_db.orm.fields import fields_of
+from project_architect_db.orm.fields import fields_of, mapper_of
 from project_architect_db.orm.query import QueryBuilder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from pydantic import BaseModel
     from sqlalchemy import ColumnElement, Select
@@ -111,9 +109,15 @@ class RecordAccess(Generic[ModelT]):
         """
         The model of a ``BaseRepository[Model](session)``, without a class of its own.
         """
-        if name == "model" and "__orig_class__" in vars(self):
-            return get_args(vars(self)["__orig_class__"])[0]
         kind = type(self).__name__
+        if name == "model" and "__orig_class__" in vars(self):
+            (model,) = get_args(vars(self)["__orig_class__"])
+            if isinstance(model, ForwardRef):
+                raise ConfigurationError(
+                    f"{kind}[{model.__forward_arg__!r}]: give it the class itself, "
+                    "which its name alone does not tell"
+                )
+            return model
         if name == "model":
             raise ConfigurationError(
                 f"{kind}: of which model? Say so, as in BaseRepository[Model]"
@@ -140,6 +144,7 @@ class RecordAccess(Generic[ModelT]):
         """
         Where every read begins.
         """
+        mapper_of(self.model)  # or it says that this is no model
         return _NamedQuery[ModelT](self.model, self.session, self.label)
 
     def _query(
@@ -180,63 +185,6 @@ class RecordAccess(Generic[ModelT]):
         if record is None:
             raise NotFoundError(model=self._name, id=id)
         return record
-
-    async def _create(self, values: dict[str, Any]) -> ModelT:
-        key = {name: values.get(name) for name in self._fields.key}
-        identity = inspect(self.model).identity_key_from_primary_key([*key.values()])
-        if identity in self.session.sync_session.identity_map:
-            # Seen before by this session, even if not from here: SQLAlchemy would warn.
-            named = ", ".join(f"{name}: {value}" for name, value in key.items())
-            raise DuplicateError(f"there is a {self._name} with {named}", key=named)
-        record: ModelT = self.model(**values)
-        self.session.add(record)
-        await self.session.flush()
-        names = (*self._fields.columns, *self._fields.computed)
-        made = [name for name in names if name in inspect(record).unloaded]
-        if made:  # by the database
-            await self.session.refresh(record, made)
-        return record
-
-    async def _change(
-        self, record: ModelT, changes: Mapping[str, Any], expected: Any = None
-    ) -> ModelT:
-        version = self._fields.version
-        if version is not None:
-            expected = changes.get(version, expected)
-        self._require_version(record, expected)
-        for name, value in changes.items():
-            if name != version:
-                setattr(record, name, value)
-        await self._flush(record)
-        return record
-
-    def _require_version(self, record: ModelT, expected: Any) -> None:
-        if expected is None:
-            return
-        name = self._fields.version
-        if name is None:
-            raise InvalidDataError(
-                "it has no version to compare; give the model the VersionMixin",
-                model=self._name, field="expected_version", value=expected,
-            )  # fmt: skip
-        if (found := getattr(record, name)) != expected:
-            key = inspect(record).identity
-            raise self._stale(key, expected, found)
-
-    def _stale(self, key: Any, expected: Any, found: Any) -> StaleRecordError:
-        return StaleRecordError(
-            model=self._name, id=key[0] if len(key) == 1 else key,
-            expected=expected, found=found,
-        )  # fmt: skip
-
-    async def _flush(self, record: ModelT) -> None:
-        version = self._fields.version
-        before = None if version is None else getattr(record, version)
-        key = inspect(record).identity  # which a rollback may take away
-        try:
-            await self.session.flush()
-        except StaleDataError as error:
-            raise self._stale(key, before, None) from error
 
     async def _delete_softly(
         self, keys: Sequence[tuple[Any, ...]], progress: Progress | None

@@ -200,7 +200,7 @@ def in_our_words(
     for problem in problems:
         # first, as what was misspelt is often what another problem says is missing
         if problem["type"] == "extra_forbidden":
-            return _unknown_field(schema, problem["loc"])
+            return _unknown_field(schema, problem["loc"], index)
     problem, others = problems[0], len(problems) - 1
     said = str(problem.get("ctx", {}).get("error", problem["msg"]))
     value = None if problem["type"] == "missing" else problem["input"]
@@ -217,7 +217,9 @@ def in_our_words(
     )
 
 
-def _unknown_field(schema: type[BaseModel], place: Sequence[Any]) -> UnknownFieldError:
+def _unknown_field(
+    schema: type[BaseModel], place: Sequence[Any], index: int | None
+) -> UnknownFieldError:
     known = _fields_at(schema, place[:-1])
     close = difflib.get_close_matches(str(place[-1]), known, n=1)
     return UnknownFieldError(
@@ -225,6 +227,7 @@ def _unknown_field(schema: type[BaseModel], place: Sequence[Any]) -> UnknownFiel
         field=_dotted(place),
         suggestion=close[0] if close else None,
         known=known,
+        index=index,
     )
 
 

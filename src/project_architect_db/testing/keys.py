@@ -4,14 +4,13 @@ What the columns of a model need, and what they refer to.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Column, ForeignKeyConstraint, Table, inspect
 
-from project_architect_db.dialect.references import SOFTLY_DELETED
+from project_architect_db.dialect.foreign_keys import SOFTLY_DELETED
 from project_architect_db.orm.fields import fields_of
 
 
@@ -85,12 +84,3 @@ def has_default(column: Column[Any]) -> bool:
     Whether Python or the database has a default for it.
     """
     return column.default is not None or column.server_default is not None
-
-
-def is_declared_list(model: type[Any], name: str) -> bool:
-    """
-    Whether a column of JSON is declared as one of lists.
-    """
-    declared = [vars(c).get("__annotations__", {}).get(name) for c in model.__mro__]
-    is_json = isinstance(inspect(model).columns[name].type, sa.JSON)
-    return is_json and any(re.search(r"Mapped\[list\b", str(text)) for text in declared)

@@ -9,20 +9,20 @@ from itertools import cycle
 from random import Random
 from typing import Any, Generic, TypeVar, overload
 
-from sqlalchemy import Column, inspect
+from sqlalchemy import JSON, Column, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from project_architect_db.errors import InvalidDataError
 from project_architect_db.orm.fields import fields_of
+from project_architect_db.orm.json_types import declared_schema
 from project_architect_db.orm.repository import BaseRepository
 from project_architect_db.testing.keys import (
     Reference,
-    is_declared_list,
     needs_value,
     references,
     unique_columns,
 )
-from project_architect_db.testing.values import value_for
+from project_architect_db.testing.values import json_value_for, value_for
 
 ModelT = TypeVar("ModelT")
 
@@ -66,7 +66,14 @@ class RowFactory(Generic[ModelT]):
         self._made = 0
         self._above: tuple[type[Any], ...] = ()
         self._parents: dict[Reference, RowFactory[Any]] = {}
-        self._references = references(model)
+        # The key of a row in several tables is that of the same row in another one.
+        above = [*inspect(model).iterate_to_root()]
+        self._references = [
+            reference
+            for reference in references(model)
+            if inspect(reference.target, raiseerr=False) not in above
+            or reference.names != [*self._fields.key]
+        ]
         self._sources = self._make_sources()
         self._repository: type[BaseRepository[ModelT]] = type(
             "RowFactory", (BaseRepository,), {"model": model}
@@ -133,6 +140,8 @@ class RowFactory(Generic[ModelT]):
         repository = self._repository(session)
         if n is None:
             return await repository.create(rows[0])
+        if self._fields.is_joined:  # which bulk methods do not write
+            return [await repository.create(row) for row in rows]
         return await repository.bulk_create(rows)
 
     async def _refer(
@@ -194,15 +203,17 @@ class RowFactory(Generic[ModelT]):
     ) -> Callable[[int], Any]:
         # One of its own, so that a new column changes no others.
         random = Random(f"{self._seed} {self._fields.table}.{name}")  # noqa: S311
-        type_, is_list = column.type, is_declared_list(self.model, name)
+        type_ = column.type
+        declared = declared_schema(self.model, name)
 
         def value(number: int) -> Any:
             if not is_unique:
                 number = random.randrange(1, 1_000)
+            if isinstance(type_, JSON):
+                return json_value_for(declared, number, random)
             try:
-                made = value_for(type_, number, random, is_unique=is_unique)
+                return value_for(type_, number, random, is_unique=is_unique)
             except LookupError:
                 raise self._give_it(name, f"no values for {type_!r}") from None
-            return [made] if is_list else made
 
         return value
