@@ -235,8 +235,8 @@ async def test_many_are_deleted_softly(letters):
 
 async def test_those_that_meet_filters_are_deleted_softly(letters):
     assert 1 == await letters.delete_where(text="t3")
-    assert 1 == await letters.delete_where()
-    assert 0 == await letters.delete_where()
+    assert 1 == await letters.delete_all()
+    assert 0 == await letters.delete_all()
     assert 3 == len(await raw(letters.session, Letter))
 
 

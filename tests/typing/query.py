@@ -67,6 +67,11 @@ async def rows(session: AsyncSession) -> None:
         assert_type(row, Row[*tuple[Any, ...]])
     assert_type(await query.first(), Row[*tuple[Any, ...]] | None)
     assert_type(await query.one(), Row[*tuple[Any, ...]])
+    assert_type(await query.one_or_none(), Row[*tuple[Any, ...]] | None)
+    assert_type(await query.count(), int)
+    assert_type(await query.exists(), bool)
+    async for row in query.distinct().stream():
+        assert_type(row, Row[*tuple[Any, ...]])
 
 
 async def exports(session: AsyncSession) -> None:
