@@ -18,7 +18,7 @@ from project_architect_db import DatabaseEngine
 
 WRITER = Path(__file__).with_name("killed_writer.py")
 KILLS = [
-    pytest.param(3, id="a twentieth"),
+    pytest.param(2, id="a few"),
     pytest.param(50, id="full", marks=[pytest.mark.storm, pytest.mark.timeout(900)]),
 ]
 

@@ -151,6 +151,7 @@ def test_autogenerate_upgrade_downgrade_upgrade(app, tmp_path):
         assert [] == ask("FROM duckdb_sequences()")
 
 
+@pytest.mark.slow
 def test_an_error_after_any_statement_changes_nothing(app, tmp_path):
     """
     And it is the error that is raised; without it, the same migration succeeds.

@@ -372,11 +372,17 @@ KEPT = ["id", "title", "isbn", "size", "kind"]
 BIG = ["add_column", "alter_column, type", "alter_column, name", "create_index",
        "drop_constraint, check", "batch_alter_table"]  # fmt: skip
 SETTLED = ["alter_column, nullable", "create_unique_constraint", "create_index"]
+
+
+def _slow(*case):
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
 CASES = [
-    *[("referenced", name, False) for name in OPERATIONS],
-    *[("referenced", name, True) for name in SETTLED],
+    *[_slow("referenced", name, False) for name in OPERATIONS],
+    *[_slow("referenced", name, True) for name in SETTLED],
     *[("indexed", name, True) for name in OPERATIONS],
-    *[("big", name, True) for name in BIG],
+    *[_slow("big", name, True) for name in BIG],
 ]
 
 

@@ -17,6 +17,7 @@ COMPLIANCE = Path(__file__).parents[1] / "compliance"
 MOST_LIMITS = 40
 
 
+@pytest.mark.slow
 @pytest.mark.compliance
 @pytest.mark.timeout(600)
 def test_the_compliance_suite_passes_but_for_the_named_limits():

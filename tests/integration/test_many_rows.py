@@ -131,6 +131,7 @@ async def test_one_row_has_no_need_of_columns(connection, statements, returning)
     assert "VALUES ($1)" in sql
 
 
+@pytest.mark.slow
 async def test_250_000_rows_keep_their_order_and_get_their_ids(connection, statements):
     insert = item.insert().returning(
         item.c.id, item.c.name, sort_by_parameter_order=True
@@ -978,6 +979,7 @@ def peak_kilobytes():
     return int(line.split()[1])
 
 
+@pytest.mark.slow
 async def test_a_million_streamed_rows_need_little_memory(connection):
     before, total, most = peak_kilobytes(), 0, 0
     sql = sa.text("SELECT i, 'some text ' || i FROM range(1000000) t(i)")

@@ -243,7 +243,12 @@ def some_query(chance):
 
 
 @pytest.mark.parametrize(
-    "ranking", [Ranking(), Ranking(k1=0.5, b=0.2, title=1), Ranking(k1=2, b=1, title=5)]
+    "ranking",
+    [
+        Ranking(k1=2, b=1, title=5),
+        pytest.param(Ranking(), marks=pytest.mark.slow),
+        pytest.param(Ranking(k1=0.5, b=0.2, title=1), marks=pytest.mark.slow),
+    ],
 )
 async def test_the_ranking_is_that_of_an_independent_bm25(engine, ranking):
     chance = random.Random(1)
@@ -606,7 +611,7 @@ async def check(session, query):
     ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
 @given(
     st.lists(st.tuples(WRITES, st.integers(0, 10_000)), min_size=1, max_size=12),
 )  # fmt: skip
