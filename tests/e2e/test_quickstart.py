@@ -262,6 +262,7 @@ def test_a_tree_without_commits(quickstart, git, tmp_path):
     assert found["repository"]["first_commit_at"] is None
 
 
+@pytest.mark.slow
 def test_ten_thousand_commits(run, quickstart, git):
     commit = (
         "commit refs/heads/main\ncommitter {0} <{0}@x> {1} +0000\ndata 1\nx\n"

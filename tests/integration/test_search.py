@@ -611,7 +611,7 @@ async def check(session, query):
     ]
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=10, deadline=None, suppress_health_check=[*HealthCheck])
 @given(
     st.lists(st.tuples(WRITES, st.integers(0, 10_000)), min_size=1, max_size=12),
 )  # fmt: skip
