@@ -55,7 +55,8 @@ def compact(database: DatabaseOption = None, as_json: JsonOption = False) -> Non
     """
     Rewrite the file without its free room.
 
-    Deleted and changed rows have left it. The new file is compared with the old one before it takes its place.
+    Deleted and changed rows have left it. The new file is compared with the old one
+    before it takes its place.
 
     Example: project-architect-db compact --database app.duckdb
     """

@@ -48,6 +48,31 @@ def value_for(
     raise LookupError(type_)
 
 
+def json_value_for(schema: Any, number: int, random: Random) -> Any:
+    """
+    A value for a column of JSON whose annotation says this.
+    """
+    word = random.choice(_WORDS)
+    match schema["type"]:
+        case "nullable":
+            return json_value_for(schema["schema"], number, random)
+        case "union":
+            return json_value_for(schema["choices"][0], number, random)
+        case "list":
+            return [json_value_for(schema.get("items_schema", _ANY), number, random)]
+        case "dict":
+            inner = schema.get("values_schema", {"type": "int"})
+            return {word: json_value_for(inner, number, random)}
+        case "any":
+            return {word: number}
+    return {"str": word, "float": number / 8, "bool": number % 2 == 1}.get(
+        schema["type"], number
+    )
+
+
+_ANY = {"type": "any"}
+
+
 def _text(length: int | None, number: int, random: Random, *, is_unique: bool) -> str:
     text = f"{random.choice(_WORDS)} {random.choice(_WORDS)}"
     if is_unique:  # among those of other factories, too
@@ -84,5 +109,4 @@ _MAKERS: tuple[tuple[type[TypeEngine[Any]], Callable[[Any, int, Random], Any]], 
     (sa.Interval, lambda _, number, __: dt.timedelta(minutes=number)),
     (sa.Uuid, _uuid),
     (sa.LargeBinary, lambda _, number, __: str(number).encode()),
-    (sa.JSON, lambda _, number, random: {random.choice(_WORDS): number}),
 )
