@@ -19,6 +19,7 @@ from project_architect_db.domain.conversations import (
     ConversationRepository,
 )
 from project_architect_db.domain.documents import DocumentRepository, DocumentUsage
+from project_architect_db.domain.files import FileReport
 from project_architect_db.domain.models import (
     Activity,
     Conversation,
@@ -37,26 +38,30 @@ from project_architect_db.domain.repositories import (
     RepositoryHealth,
     RepositoryRepository,
 )
+from project_architect_db.domain.schema_parts import (
+    Build,
+    Contributor,
+    GitHubMetadata,
+    Message,
+    MessageUpdate,
+    StoredMessage,
+)
 from project_architect_db.domain.schemas import (
     ActivityRead,
-    Build,
     ConversationCreate,
     ConversationRead,
     ConversationUpdate,
     DocumentCreate,
     DocumentRead,
     DocumentUpdate,
-    GitHubMetadata,
-    Message,
-    MessageUpdate,
     ProjectCreate,
     ProjectRead,
     ProjectUpdate,
     RepositoryCreate,
     RepositoryRead,
     RepositoryUpdate,
-    StoredMessage,
 )
+from project_architect_db.domain.search import DocumentSearch, SearchResult
 from project_architect_db.domain.stages import Stage
 from project_architect_db.domain.vocabulary import Vocabulary
 from project_architect_db.engine import (
@@ -85,11 +90,13 @@ from project_architect_db.errors import (
     DatabasePermissionError,
     DatabaseVersionError,
     DuplicateError,
+    ForeignKeyError,
     GitError,
     GitNotFoundError,
     InvalidDataError,
     InvalidStatementError,
     InvalidValueError,
+    MigrationError,
     MissingParentError,
     NestedTransactionError,
     NotARepositoryError,
@@ -99,6 +106,7 @@ from project_architect_db.errors import (
     QueryTimeoutError,
     RecordError,
     RetryableError,
+    RevisionFailedError,
     SessionInUseError,
     StaleRecordError,
     StaleSnapshotError,
@@ -138,6 +146,7 @@ __all__ = [
     "ClosedError",
     "ConfigurationError",
     "ConstraintError",
+    "Contributor",
     "Conversation",
     "ConversationCreate",
     "ConversationFlow",
@@ -155,9 +164,12 @@ __all__ = [
     "DocumentCreate",
     "DocumentRead",
     "DocumentRepository",
+    "DocumentSearch",
     "DocumentUpdate",
     "DocumentUsage",
     "DuplicateError",
+    "FileReport",
+    "ForeignKeyError",
     "GitError",
     "GitHubMetadata",
     "GitNotFoundError",
@@ -167,6 +179,7 @@ __all__ = [
     "InvalidValueError",
     "Message",
     "MessageUpdate",
+    "MigrationError",
     "MissingParentError",
     "NameMatch",
     "NestedTransactionError",
@@ -196,8 +209,10 @@ __all__ = [
     "RepositoryUpdate",
     "Restored",
     "RetryableError",
+    "RevisionFailedError",
     "RunningQuery",
     "Schema",
+    "SearchResult",
     "SessionInUseError",
     "SessionManager",
     "SoftDeleteMixin",

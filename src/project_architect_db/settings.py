@@ -8,7 +8,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 from urllib.parse import parse_qsl
 
 from pydantic import (
@@ -23,6 +23,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 from project_architect_db.errors import ConfigurationError
 
 ENV_PREFIX = "PROJECT_ARCHITECT_DB_"
+
+Environment = Literal["dev", "test", "staging", "prod"]
+"""What kind of database it is."""
 
 
 class DatabaseSettings(BaseSettings):
@@ -98,6 +101,14 @@ class DatabaseSettings(BaseSettings):
     """Statements that take longer are logged as a warning."""
     log_values: bool = False
     """Give hooks the bound values of statements, which may be secrets."""
+
+    # migrations
+    app: str | None = None
+    """Where commands find your engine or models, such as ``myapp.db:engine``."""
+    migrations: Path | None = None
+    """The folder of your revisions; by default those of this library's models."""
+    environment: Environment | None = None
+    """What kind of database it is; revisions can ask for it."""
 
     emit_foreign_keys: bool = False
     """Create FOREIGN KEY constraints, with all that DuckDB forbids then."""

@@ -13,9 +13,13 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PROGRAMS = [
-    pytest.param(program, id=program.relative_to(EXAMPLES).as_posix())
+    pytest.param(
+        program, id=program.relative_to(EXAMPLES).as_posix(),
+        # Workflows start a process for each of their steps.
+        marks=[pytest.mark.slow] if program.parent.name == "workflows" else (),
+    )
     for program in sorted(EXAMPLES.rglob("*.py"))
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -10,6 +10,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).parents[2] / "docs" / "getting_started.md"
 
 
@@ -21,6 +23,7 @@ def blocks(kind):
     return re.findall(rf"^```{kind}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.slow
 def test_each_program_prints_what_the_page_says(tmp_path):
     """
     In an empty folder, under the names that the page gives them; the first one twice.

@@ -228,6 +228,7 @@ def test_json_has_all_of_it_and_no_colours_even_where_they_are_forced(run, tree)
     ]
 
 
+@pytest.mark.slow
 def test_the_current_folder_is_read_by_default(environment, tree):
     done = subprocess.run(
         (COMMAND, "quickstart", "--json"), cwd=tree, env=environment,
@@ -278,6 +279,25 @@ def test_ten_thousand_commits(run, quickstart, git):
     assert sum(found["commits_per_month"].values()) == 10_000
     done = run("quickstart", "tree", "-d", "app.duckdb")
     assert "… and 18 more" in done.stdout
+
+
+def test_a_long_table_says_how_much_more_there_is(run, tree):
+    languages = [
+        "c",
+        "cpp",
+        "css",
+        "go",
+        "html",
+        "java",
+        "js",
+        "kt",
+        "lua",
+        "php",
+        "rb",
+    ]
+    for ending in [*languages, "rs", "sql"]:
+        (tree / f"a.{ending}").write_text("x\n")
+    assert "more" in run("quickstart", tree).stdout
 
 
 def test_files_that_are_no_utf_8_text(quickstart, tree):

@@ -256,6 +256,7 @@ async def test_a_run_that_was_broken_off_is_completed(monkeypatch):
     assert told[-1] == (ROWS, ROWS)
 
 
+@pytest.mark.slow
 async def test_kill_leaves_whole_batches(tmp_path, monkeypatch):
     monkeypatch.setattr(seeding, "PROJECTS_AT_A_TIME", 8)
     path = tmp_path / "killed.duckdb"

@@ -51,6 +51,12 @@ EXAMPLES = {
         "keys": (1, 2),
         "statement": "x",
     },
+    errors.RevisionFailedError: {
+        "message": "no",
+        "revision": "1",
+        "applied": (),
+        "original": "why",
+    },
     errors.RecordError: {"message": "no", "model": "Note"},
     errors.NotFoundError: {"model": "Note", "id": 7},
     errors.StaleRecordError: {"model": "Note", "id": 7, "expected": 1, "found": 2},

@@ -12,7 +12,15 @@ import typer
 from rich.console import Console
 
 from project_architect_db import __version__
+from project_architect_db.cli.analysis import analyze
+from project_architect_db.cli.backups import backup, restore
+from project_architect_db.cli.exporting import export
+from project_architect_db.cli.importing import import_
+from project_architect_db.cli.maintenance import check, checkpoint, compact
+from project_architect_db.cli.migrations import migrate_app
 from project_architect_db.cli.quickstart import quickstart
+from project_architect_db.cli.revisions import init
+from project_architect_db.cli.seeding import seed
 from project_architect_db.errors import ArchitectError, ConfigurationError
 
 if TYPE_CHECKING:
@@ -25,7 +33,12 @@ app = typer.Typer(
     help="The async data layer for apps on DuckDB.",
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 130 interrupted.",
 )
-app.command()(quickstart)
+for command in (
+    init, quickstart, import_, seed, analyze, backup, restore, export, check, compact,
+    checkpoint,
+):  # fmt: skip
+    app.command(command.__name__.rstrip("_"))(command)
+app.add_typer(migrate_app, name="migrate")
 
 
 def _show_version(wanted: bool) -> None:

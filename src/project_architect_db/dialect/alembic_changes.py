@@ -130,7 +130,10 @@ class TableChanges(DefaultImpl):
         """
         self.require_transaction()
         write = self.changer.write
-        then = [Step(sql, alone=True)]
+        # DuckDB loads an index of an opened file when rows are first written, even one
+        # that this transaction drops; under the new name it no longer could.
+        load = Step(f"DELETE FROM {self.changer.write.name(old)} WHERE false")
+        then = [load, Step(sql, alone=True)]
         for index in after.indexes:
             then += write.create_index(after, index)
         then += sequences.rename(self.live, write, old, after)

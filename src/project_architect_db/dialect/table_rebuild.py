@@ -13,7 +13,9 @@ happens in the transaction of the migration, so an error leaves the old table.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.util.concurrency import await_
 
 from project_architect_db.dialect.alembic_writer import (
     Step,
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
     from project_architect_db.dialect.alembic_tables import ColumnPart, TableParts
 
 TEMPORARY = "_alembic_tmp_"
+
+_INDEXES = """
+    SELECT index_name FROM duckdb_indexes() WHERE database_name = current_database()
+    AND table_name = $1 AND schema_name = coalesce($2, current_schema())
+"""
 
 
 class _NotByAlterError(Exception):
@@ -80,9 +87,20 @@ class TableChanger:
         self, old: TableParts, new: TableParts, steps: Sequence[Step]
     ) -> bool:
         stays = any(index in new.indexes for index in old.indexes)
-        if (stays or old.triggers or old.referred_by) and any(s.alone for s in steps):
+        if any(s.alone for s in steps) and (
+            stays or old.triggers or old.referred_by or self._has_lost_an_index(old)
+        ):
             return False
         return not (any(s.settled for s in steps) and self._has_updates(old))
+
+    def _has_lost_an_index(self, table: TableParts) -> bool:
+        """
+        Whether this transaction has dropped one, which counts until COMMIT.
+        """
+        driver: Any = self._connection.connection.driver_connection
+        committed = await_(driver.ask_committed(_INDEXES, (table.name, table.schema)))
+        left = {index.name for index in table.indexes}
+        return any(name not in left for (name,) in committed)
 
     def _has_updates(self, table: TableParts) -> bool:
         """

@@ -146,7 +146,7 @@ async def back_up(
     target = _allowed(target, source, overwrite=overwrite)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        created_at, waited = await _copy(engine, source, partial, progress)
+        created_at, waited = await copy_database(engine, source, partial, progress)
         content = await read_content(partial, progress)
         facts = await asyncio.to_thread(digest_of, partial, progress)
         backup = Backup(
@@ -177,7 +177,7 @@ def _allowed(target: Path, source: Path, *, overwrite: bool) -> Path:
     return target
 
 
-async def _copy(
+async def copy_database(
     engine: DatabaseEngine, source: Path, partial: Path, progress: Progress
 ) -> tuple[datetime, float]:
     """
@@ -209,21 +209,31 @@ async def read_content(path: Path, progress: Progress) -> dict[str, Any]:
         ) as engine:
             await engine.checkpoint()
             async with engine.session() as session:
-                connection = await session.connection()
-                names = await connection.run_sync(_table_names)
-                tables = {}
-                for number, name in enumerate(names):
-                    progress("verify", number, len(names))
-                    tables[".".join(name)] = await _content_of(session, name)
-                progress("verify", len(names), len(names))
-                duckdb = await session.scalar(text("SELECT version()"))
-                revision = await _revision(session, names)
+                return await content_of(session, progress)
     except ArchitectError as error:
         raise BackupError(f"{path.name} cannot be read: {error}") from error
+
+
+async def content_of(session: Any, progress: Progress) -> dict[str, Any]:
+    """
+    What is in all tables, which DuckDB wrote them, and their migration.
+    """
+    connection = await session.connection()
+    names = await connection.run_sync(table_names)
+    tables = {}
+    for number, name in enumerate(names):
+        progress("verify", number, len(names))
+        tables[".".join(name)] = await _content_of(session, name)
+    progress("verify", len(names), len(names))
+    duckdb = await session.scalar(text("SELECT version()"))
+    revision = await _revision(session, names)
     return {"tables": tables, "duckdb": duckdb, "revision": revision}
 
 
-def _table_names(connection: Connection) -> list[tuple[str, str]]:
+def table_names(connection: Connection) -> list[tuple[str, str]]:
+    """
+    All tables that are not DuckDB's own, with their schemas.
+    """
     inspector = inspect(connection)
     return [
         (schema, name)

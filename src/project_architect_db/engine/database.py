@@ -8,6 +8,7 @@ import asyncio
 import time
 import warnings
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 from weakref import WeakSet
@@ -18,6 +19,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import project_architect_db.dialect  # noqa: F401 - registers duckdb+async://
 from project_architect_db.base import Base
 from project_architect_db.dialect.database import open_files
+from project_architect_db.dialect.failures import raise_ours
 from project_architect_db.dialect.write_gate import caller
 from project_architect_db.engine.address import path_of, settings_of, url_of, wal_of
 from project_architect_db.engine.backup import Backup, back_up
@@ -41,13 +43,16 @@ if TYPE_CHECKING:
 
     from project_architect_db.dialect.database import Database
     from project_architect_db.dialect.driver import DriverConnection
+    from project_architect_db.engine.migrations.results import Migrated
     from project_architect_db.engine.session import ArchitectSession
-    from project_architect_db.settings import DatabaseSettings
+    from project_architect_db.settings import DatabaseSettings, Environment
 
 ResultT = TypeVar("ResultT")
 
 WRITERS = 2
 """Connections for transactions: of the one that writes, and of the one before it."""
+
+MIGRATIONS = "project_architect_db.engine.migrations"
 
 POLL_SECONDS = 0.005
 
@@ -127,6 +132,18 @@ class DatabaseEngine:
         event.listen(engine.sync_engine, "connect", self._connected)
         return engine
 
+    def migration_engine(self) -> AsyncEngine:
+        """
+        One more connection, which knows nothing of the models: for migrations.
+
+        The models may be ahead of the database, so foreign keys are not looked after.
+        Dispose of it afterwards.
+        """
+        engine = self._create(self.engine.url, pool_size=1, max_overflow=0)
+        engine.dialect.metadata = None  # type: ignore[attr-defined]
+        event.listen(engine.sync_engine, "handle_error", raise_ours)
+        return engine
+
     def _connected(self, connection: Any, _: object) -> None:
         self._opened = True
         self._connections.add(connection.driver_connection)
@@ -171,6 +188,46 @@ class DatabaseEngine:
         async with self.transaction() as session:
             connection = await session.connection()
             await connection.run_sync(self.metadata.drop_all)
+
+    async def migrate(
+        self, target: str = "head", *, folder: str | Path | None = None,
+        backup: bool = True, environment: Environment | None = None,
+        progress: BackupProgress = lambda *_: None,
+    ) -> Migrated:  # fmt: skip
+        """
+        Bring the database to a newer revision; each migration is a transaction.
+
+        `project_architect_db.migrating.Migrations` has everything else: rollback,
+        status, history, and a rehearsal on a copy.
+
+        Args:
+            target: A revision, ``head``, ``heads`` or ``+1``.
+            folder: Your revisions; by default `DatabaseSettings.migrations`, or those
+                of this library's models.
+            backup: Copy a database file that has tables before the first migration.
+            environment: What revisions are told; by default what the settings say.
+            progress: Called with the name of the step, what is done, and of how much.
+
+        Raises:
+            RevisionFailedError: A migration failed, and changed nothing.
+            MigrationError: There is no such revision, or folder.
+            BackupError: The backup cannot be made; nothing was migrated.
+            WriteTimeoutError: Another transaction wrote for too long.
+
+        Example:
+            >>> async with DatabaseEngine("app.duckdb") as engine:
+            ...     done = await engine.migrate()
+            ...     again = await engine.migrate()
+            ...     print(done.before, len(again.revisions))
+            () 0
+        """
+        # Alembic takes most of a second to import.
+        module = await asyncio.to_thread(import_module, MIGRATIONS)
+        migrations = module.Migrations(self, folder, environment=environment)
+        done: Migrated = await migrations.upgrade(
+            target, backup=backup, progress=progress
+        )
+        return done
 
     # --- monitoring -------------------------------------------------------------
 

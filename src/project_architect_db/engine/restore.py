@@ -105,8 +105,8 @@ async def restore(
             path, partial, progress=lambda done, all_: progress("copy", done, all_)
         )
         _compare(backup, await read_content(partial, progress))
-        await _fold_log(target)
-        kept = await asyncio.to_thread(_swap, partial, target)
+        await fold_log(target)
+        kept = await asyncio.to_thread(swap_in, partial, target, "restore")
     finally:
         for leftover in (partial, wal_of(partial)):
             with suppress(OSError):
@@ -155,7 +155,7 @@ def _compare(backup: Backup, found: dict[str, object]) -> None:
             )
 
 
-async def _fold_log(target: Path) -> None:
+async def fold_log(target: Path) -> None:
     """
     Make sure that nobody has the old database open, and move its log into it.
     """
@@ -166,14 +166,17 @@ async def _fold_log(target: Path) -> None:
                 await engine.checkpoint()
 
 
-def _swap(partial: Path, target: Path) -> Path | None:
+def swap_in(partial: Path, target: Path, why: str) -> Path | None:
     """
     Exchange the files; at each moment one of them has the name of the database.
+
+    Returns:
+        Where the old one is now; `None` if there was none.
     """
     kept = None
     if target.exists():
         now = datetime.now(UTC)
-        kept = target.with_name(f"{target.name}.before-restore-{now:%Y%m%dT%H%M%S%f}")
+        kept = target.with_name(f"{target.name}.before-{why}-{now:%Y%m%dT%H%M%S%f}")
         os.link(target, kept)
         if wal_of(target).exists():
             wal_of(target).replace(wal_of(kept))
