@@ -220,9 +220,11 @@ def stranger(engine):
     """
     A connection to the same database that knows nothing of the gate.
     """
-    with engine._database.cursor() as stranger:
-        stranger.begin()
-        yield stranger
+    database = engine._database
+    stranger = database.cursor()
+    stranger.begin()
+    yield stranger
+    database.close(stranger)
 
 
 async def test_a_key_that_exists_at_commit_is_a_duplicate(engine, stranger):

@@ -883,7 +883,6 @@ def test_alembic_runs_them_too(app):
     assert ["alembic_version", "books", "p"] == [name for name, _ in app.state()[1]]
 
 
-@pytest.mark.slow
 def test_alembic_takes_the_url_of_its_ini_file(tmp_path):
     """
     With the migrations of this library.

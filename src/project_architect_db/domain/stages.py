@@ -69,52 +69,6 @@ async def read_stages(
     return [*stages, Stage(name, entered)]
 
 
-def duration(self) -> timedelta:
-    """
-    How long it was there, or has been so far.
-    """
-    return (self.left_at or utc_now()) - self.entered_at
-
-
-async def read_stages(
-    session: AsyncSession, record: Any, action: str, current: str
-) -> list[Stage]:
-    """
-    The stages of a record, in their order.
-
-    Args:
-        session: Where to read.
-        record: A project or a conversation.
-        action: What activity calls a change.
-        current: Where the record is now.
-    """
-    rows = await session.execute(
-        select(Activity.occurred_at, Activity.payload)
-        .where(
-            Activity.entity == type(record).__name__.lower(),
-            Activity.entity_id == record.id,
-            Activity.action == action,
-        )
-        .order_by(Activity.occurred_at, Activity.id)
-    )
-    stages, name, entered = [], current, record.created_at
-    for number, (at, change) in enumerate(rows):
-        name = name if number else str(change.get("from", current))
-        stages.append(Stage(name, entered, at))
-        name, entered = str(change.get("to", current)), at
-    return [*stages, Stage(name, entered)]
-
-
-def time_in_stages(stages: list[Stage]) -> dict[str, timedelta]:
-    """
-    How long it was in each of them, all its times there together.
-    """
-    total: dict[str, timedelta] = {}
-    for stage in stages:
-        total[stage.name] = total.get(stage.name, timedelta()) + stage.duration
-    return total
-
-
 def duration(seconds: float | None) -> timedelta | None:
     """
     What SQL gives as seconds, where it gives anything.
