@@ -87,7 +87,8 @@ class ConversationRepository(RecordingRepository[Conversation]):
         ...             {"project_id": project.id, "title": "First steps"})
         ...         added = await conversations.add_message(
         ...             made.id, {"role": "user", "content": "What now?"})
-        ...         print(added.position, made.messages[0]["content"])
+        ...         (message,) = made.messages
+        ...         print(added.position, message["content"])
         0 What now?
     """
 

@@ -139,8 +139,8 @@ async def analyze(
         ...     await engine.create_all()
         >>> from project_architect_db.engine import analyze
         >>> found = await analyze("app.duckdb")
-        >>> [table.rows for table in found.tables if table.name == "main.projects"]
-        [0]
+        >>> next(t.rows for t in found.tables if t.name == "main.projects")
+        0
     """
     unopened = DatabaseEngine(database, metadata=metadata, **settings)
     found = Analysis(unopened.name)
