@@ -177,6 +177,19 @@ async def test_fifty_at_once_are_all_kept(engine):
     }
 
 
+async def test_what_is_no_list_takes_no_message(conversations, talk, session):
+    for other in ("null", "{}", '"text"'):
+        await session.execute(text(f"UPDATE conversations SET messages = '{other}'"))
+        with pytest.raises(InvalidDataError, match="no list"):
+            await conversations.add_message(talk.id, {"content": "a"})
+
+
+async def test_no_messages_are_an_empty_list(conversations, session):
+    session.add(Conversation(project_id=1, title="t", messages=None))
+    assert [] == await kept(session, 1)
+    assert 0 == (await conversations.add_message(1, {"content": "a"})).position
+
+
 # --- editing and reading ----------------------------------------------------------
 
 

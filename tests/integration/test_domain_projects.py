@@ -292,6 +292,16 @@ async def test_a_project_with_everything(engine):
         assert await ProjectRepository(session).get_with_everything(99) is None
 
 
+async def test_everything_is_as_it_is_now(projects, filled, session):
+    found = await projects.get_with_everything(filled[1].id)
+    (talk,) = found.conversations
+    conversations = ConversationRepository(session)
+    await conversations.create({"project_id": found.id, "title": "new"})
+    await conversations.delete(talk.id)
+    again = await projects.get_with_everything(filled[1].id)
+    assert ["new"] == [each.title for each in again.conversations]
+
+
 async def test_what_was_not_asked_for_says_how_to_ask(engine, projects, session):
     await projects.create(data())
     await session.flush()

@@ -19,6 +19,7 @@ from project_architect_db import (
     Conversation,
     DatabaseEngine,
     Document,
+    DocumentRepository,
     NotARepositoryError,
     Project,
     Repository,
@@ -149,12 +150,13 @@ async def test_a_second_import_changes_what_has_changed(engine, tree):
     tree.commit()
     second = await import_working_tree(engine, tree.root)
     assert outcome(first) == (4, 0, 0, 0)
-    assert outcome(second) == (1, 1, 1, 2)
+    assert outcome(second) == (1, 1, 1, 1)
     assert second.skipped == {"binary": 1}
     assert asdict(second)["skipped"] == {"binary": 1}
     assert second.repository_id == first.repository_id
     after = await documents(engine)
-    assert list(after) == ["a.py", "b.py", "e.py"]
+    assert list(after) == ["a.py", "b.py", "d.py", "e.py"]
+    assert after["d.py"].content == "4"
     assert after["b.py"].id == before["b.py"].id
     assert after["b.py"].content == "two"
     assert after["b.py"].updated_at > before["b.py"].updated_at
@@ -162,6 +164,26 @@ async def test_a_second_import_changes_what_has_changed(engine, tree):
     assert await count(engine, Project) == await count(engine, Repository) == 1
     third = await import_working_tree(engine, tree.root / ".")
     assert outcome(third) == (0, 0, 3, 0)
+
+
+async def test_what_users_made_of_documents_is_left_alone(engine, tree):
+    tree.write(a_py="1", b_py="2")
+    report = await import_working_tree(engine, tree.root)
+    async with engine.transaction() as session:
+        repository = DocumentRepository(session)
+        found = await repository.get_by_path(
+            "a.py", project_id=report.project_id, repository_id=report.repository_id
+        )
+        await repository.update(found.id, {"title": "The plan", "kind": "design"})
+        wish = {"project_id": report.project_id, "title": "Wish", "path": "wish.md"}
+        await repository.create({**wish, "repository_id": report.repository_id})
+    tree.write(a_py="changed")
+    (tree.root / "b.py").unlink()
+    assert outcome(await import_working_tree(engine, tree.root)) == (0, 1, 0, 1)
+    after = await documents(engine)
+    assert list(after) == ["a.py", "wish.md"]
+    plan = after["a.py"]
+    assert (plan.title, plan.kind, plan.content) == ("The plan", "design", "changed")
 
 
 async def test_two_trees_are_two_projects(engine, tree, tmp_path):

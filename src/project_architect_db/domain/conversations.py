@@ -149,7 +149,7 @@ class ConversationRepository(RecordingRepository[Conversation]):
 
         Raises:
             NotFoundError: There is no such conversation.
-            InvalidDataError: It is no message.
+            InvalidDataError: It is no message, or the conversation has no list of them.
         """
         (added,) = await self.add_messages(id, [message])
         return added
@@ -168,6 +168,11 @@ class ConversationRepository(RecordingRepository[Conversation]):
             return []
         length, project_id = await self._write(id, json_appended(_MESSAGES, new))
         first = length - len(new)
+        if first < 0:  # SQL has put something else there, which has no end
+            raise InvalidDataError(
+                "there is no list that messages could be added to",
+                model="Conversation", field="messages", value=None,
+            )  # fmt: skip
         added = [_numbered(kept, first + number) for number, kept in enumerate(new)]
         for message in added:
             self._tell("message_added", id, project_id, message)

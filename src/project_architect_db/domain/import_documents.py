@@ -20,7 +20,15 @@ if TYPE_CHECKING:
     from project_architect_db.domain.git_tree import DocumentFacts, RepositoryFacts
     from project_architect_db.engine import ArchitectSession, DatabaseEngine
 
+IMPORTED = "file"
+"""The kind of a document that an import has made and may remove again."""
+
+STILL_THERE = frozenset({"binary", "too large", "unreadable"})
+"""Why a file was not read that is there all the same."""
+
 _ID: ColumnElement[int] = Document.id.expression
+_Known = dict[str, tuple[int, str | None, str]]
+"""The id, checksum and kind of documents by their paths."""
 
 
 async def import_documents(
@@ -30,7 +38,8 @@ async def import_documents(
     """
     Write what is new or changed, and remove what is gone.
 
-    A document is recognised by its path in the repository.
+    A document is recognised by its path in the repository. Its title and kind are left
+    as they are, and one whose file is there and cannot be read is left whole.
     """
     own_files = engine.files()
     total = await count_documents(facts.root, exclude=own_files)
@@ -43,27 +52,28 @@ async def import_documents(
         done += len(batch)
         if progress is not None:
             progress(done, total)
-    gone = any_of([_ID], [(id_,) for id_, _ in known.values()])
+    # What is of another kind was not made here, or somebody has made it his own.
+    gone = [(id_,) for id_, _, kind in known.values() if kind == IMPORTED]
     async with engine.transaction() as session:
-        await session.execute(delete(Document).where(gone), execution_options=UNSEEN)
-        await report.record_count(session, "document", "deleted", len(known))
-    report.removed = len(known)
+        statement = delete(Document).where(any_of([_ID], gone))
+        await session.execute(statement, execution_options=UNSEEN)
+        await report.record_count(session, "document", "deleted", len(gone))
+    report.removed = len(gone)
 
 
-async def _known_documents(
-    session: ArchitectSession, repository_id: int
-) -> dict[str, tuple[int, str | None]]:
+async def _known_documents(session: ArchitectSession, repository_id: int) -> _Known:
+    columns = (Document.path, Document.id, Document.checksum, Document.kind)
     rows = await session.execute(
-        select(Document.path, Document.id, Document.checksum).where(
+        select(*columns).where(
             Document.repository_id == repository_id, Document.path.is_not(None)
         )
     )
-    return {str(path): (id_, checksum) for path, id_, checksum in rows}
+    return {str(path): (id_, checksum, kind) for path, id_, checksum, kind in rows}
 
 
 async def _write_documents(
     session: ArchitectSession, batch: Sequence[DocumentFacts],
-    known: dict[str, tuple[int, str | None]], report: ImportReport,
+    known: _Known, report: ImportReport,
 ) -> None:  # fmt: skip
     """
     Insert and update documents, and take what was met out of `known`.
@@ -73,14 +83,18 @@ async def _write_documents(
     for file in batch:
         if file.skipped is not None:
             report.skipped[file.skipped] = report.skipped.get(file.skipped, 0) + 1
+            if file.skipped in STILL_THERE:  # so is what was read of it before
+                known.pop(file.path, None)
             continue
-        id_, checksum = known.pop(file.path, (None, None))
+        id_, checksum, _ = known.pop(file.path, (None, None, None))
         if id_ is None:
             owner = {
                 "project_id": report.project_id,
                 "repository_id": report.repository_id,
             }
-            new.append({**owner, **_columns(file)})
+            title = PurePosixPath(file.path).name[:255]
+            facts = {"title": title, "path": file.path, "kind": IMPORTED}
+            new.append({**owner, **facts, **_columns(file)})
         elif checksum != file.sha256:
             changed.append({"document_id": id_, **_columns(file)})
         else:
@@ -98,10 +112,10 @@ async def _write_documents(
 
 
 def _columns(file: DocumentFacts) -> dict[str, Any]:
+    """
+    What the bytes of a file say; title and kind are anybody's to change.
+    """
     return {
-        "title": PurePosixPath(file.path).name[:255],
-        "path": file.path,
-        "kind": "file",
         "language": file.language,
         "content": file.content,
         "encoding": file.encoding,

@@ -61,7 +61,9 @@ class Conversation(Base, TimestampMixin):
     )
     title: Mapped[str] = mapped_column(String(255))
     phase: Mapped[str] = mapped_column(String(50), default="discovery")
-    messages: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    messages: Mapped[list[dict[str, Any]]] = mapped_column(
+        JSON(none_as_null=True), default=list
+    )
 
     project: Mapped[Project] = relationship(
         back_populates="conversations", lazy="raise"

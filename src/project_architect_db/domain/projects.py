@@ -220,7 +220,9 @@ class ProjectRepository(RecordingRepository[Project]):
 
         One query for each of them, however many there are.
         """
-        query = self.base_query().load("documents", "repositories", "activity")
+        query = self.base_query().load(
+            "conversations", "documents", "repositories", "activity"
+        )
         return await query.filter(id=id).one_or_none()
 
     async def metrics(self, id: int) -> ProjectMetrics:
