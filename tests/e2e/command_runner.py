@@ -53,3 +53,14 @@ def _exit_code():
         traceback.print_exc()
         return 1
     return 0
+
+
+def read_terminal(terminal):
+    """
+    All that is written to a terminal until nobody writes any more.
+    """
+    shown = b""
+    with contextlib.suppress(OSError):  # as Linux says so
+        while piece := os.read(terminal, 1024):
+            shown += piece
+    return shown

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from command_runner import run_command
+from command_runner import read_terminal, run_command
 
 from project_architect_db import DatabaseEngine, Project
 
@@ -158,18 +158,9 @@ def test_a_terminal_shows_progress(database, tmp_path):
         env={**os.environ, "TERM": "xterm"},
     )  # fmt: skip
     os.close(theirs)
-    shown = b""
-    while piece := _read(ours):
-        shown += piece
+    shown = read_terminal(ours)
     printed, _ = done.communicate()
     os.close(ours)
     assert 0 == done.returncode
     assert b"Checksum" in shown
     assert b"\x1b" not in printed
-
-
-def _read(terminal):
-    try:
-        return os.read(terminal, 1024)
-    except OSError:  # as Linux says that nobody writes any more
-        return b""

@@ -15,6 +15,7 @@ import time
 
 import duckdb
 import pytest
+from command_runner import read_terminal
 
 from project_architect_db.cli import main
 
@@ -426,18 +427,9 @@ def test_a_terminal_shows_progress(app):
         env={**os.environ, "TERM": "xterm"},
     )  # fmt: skip
     os.close(theirs)
-    shown = b""
-    while piece := _read(ours):
-        shown += piece
+    shown = read_terminal(ours)
     printed, _ = done.communicate()
     os.close(ours)
     assert 0 == done.returncode
     assert b"Migrate" in shown
     assert b"\x1b" not in printed
-
-
-def _read(terminal):
-    try:
-        return os.read(terminal, 1024)
-    except OSError:  # as Linux says that nobody writes any more
-        return b""

@@ -16,8 +16,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
-from rich.text import Text
 
+from project_architect_db.cli.common import plain
 from project_architect_db.domain.git_commands import find_root
 from project_architect_db.domain.importer import ImportReport, import_working_tree
 from project_architect_db.domain.overview import RepositoryOverview, repository_overview
@@ -148,7 +148,7 @@ def _summary(report: ImportReport, found: RepositoryOverview, database: str) -> 
         *_changes(report).items(),
         ("Database", database),
     ):
-        grid.add_row(name, _plain(value))
+        grid.add_row(name, plain(value))
     return grid
 
 
@@ -210,14 +210,7 @@ def _table(
     shown = rows[:ROWS_SHOWN]
     for name, *numbers in shown:
         bar = "█" * max(1, round(numbers[-1] / most * BAR_WIDTH))
-        table.add_row(_plain(name), *(f"{number:,}" for number in numbers), bar)
+        table.add_row(plain(name), *(f"{number:,}" for number in numbers), bar)
     if len(rows) > len(shown):
         table.caption = f"… and {len(rows) - len(shown):,} more"
     return table
-
-
-def _plain(text: str) -> Text:
-    """
-    Text from outside, without what a terminal or rich would take as a command.
-    """
-    return Text("".join(c if c.isprintable() else "�" for c in text))
