@@ -47,11 +47,12 @@ def persistent(
     new: Any = session._transaction._new  # type: ignore[union-attr]
     made, forget, new_object = new.data, new._remove, model.__new__
     objects = []
-    for row in rows:
+    keys = zip(*([row[name] for row in rows] for name in key), strict=True)
+    for row, values in zip(rows, keys, strict=True):
         instance: Any = new_object(model)
         instance.__dict__ = row
         row["_sa_instance_state"] = state = InstanceState(instance, manager)
-        state.key = (identity, tuple([row[name] for name in key]), None)
+        state.key = (identity, values, None)
         state.session_id = session_id
         add(state, state.key)
         made[ref(state, forget)] = (
