@@ -35,6 +35,7 @@ Every error this library raises.
     │   ├── UnknownFieldError         a model has no field of that name
     │   ├── NotLoadedError            a relationship was not asked for
     │   └── InvalidDataError          a value does not fit its field
+    ├── InvalidQuestionError          a question of analytics makes no sense
     ├── UnsafePathError               a path could lead out of its root
     ├── BackupError                   a backup cannot be made, read or restored
     ├── MigrationError                revisions cannot be read, or do not fit
@@ -542,6 +543,21 @@ class InvalidDataError(RecordError, ValueError):
         self.field = field
         self.value = value
         self.index = index
+
+
+class InvalidQuestionError(ArchitectError, ValueError):
+    """
+    A question of analytics makes no sense: nothing was asked of the database.
+
+    Attributes:
+        argument: What is wrong.
+        value: What was given.
+    """
+
+    def __init__(self, message: str, *, argument: str, value: Any) -> None:
+        super().__init__(f"{argument}: {message}")
+        self.argument = argument
+        self.value = value
 
 
 class UnsafePathError(ArchitectError, ValueError):

@@ -6,7 +6,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 REMEMBERED = 10_000
 
@@ -36,6 +39,9 @@ class CommitLog:
     def __init__(self) -> None:
         self._commits: deque[Commit] = deque(maxlen=REMEMBERED)
         self._mutex = threading.Lock()
+        self._last: dict[str, int] = {}
+        self._last_unknown = 0
+        self._listeners: list[Callable[[], object]] = []
         self.sequence = 0
 
     def append(self, tables: frozenset[str] | None) -> int:
@@ -45,8 +51,39 @@ class CommitLog:
         with self._mutex:
             commit = Commit(self.sequence + 1, tables)
             self._commits.append(commit)
+            if tables is None:
+                self._last_unknown = commit.sequence
+            else:
+                self._last |= dict.fromkeys(tables, commit.sequence)
             self.sequence = commit.sequence
-            return commit.sequence
+            listeners = tuple(self._listeners)
+        for listener in listeners:
+            listener()
+        return commit.sequence
+
+    def last_write(self, tables: Iterable[str]) -> int:
+        """
+        The last commit that wrote, or may have written, one of these tables.
+        """
+        with self._mutex:
+            last = self._last
+            return max(self._last_unknown, *(last.get(table, 0) for table in tables))
+
+    def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
+        """
+        Call something after each commit, on the thread of its writer: be quick.
+
+        Returns:
+            What takes it off again.
+        """
+        with self._mutex:
+            self._listeners.append(listener)
+
+        def stop() -> None:
+            with self._mutex:
+                self._listeners.remove(listener)
+
+        return stop
 
     def since(self, sequence: int) -> list[Commit]:
         """

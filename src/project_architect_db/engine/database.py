@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from project_architect_db.dialect.commit_log import CommitLog
     from project_architect_db.dialect.database import Database
     from project_architect_db.dialect.driver import DriverConnection
     from project_architect_db.engine.migrations.results import Migrated
@@ -264,6 +265,13 @@ class DatabaseEngine:
         The database file; `None` for a database in memory.
         """
         return self._path
+
+    @property
+    def commits(self) -> CommitLog | None:
+        """
+        Which tables each commit wrote; `None` until the database is open.
+        """
+        return self._database.commits if self._database else None
 
     def files(self) -> list[Path]:
         """

@@ -1,0 +1,193 @@
+"""
+Answers, kept for as long as they are true.
+
+The commit log says which tables each commit wrote. So whether an answer still holds is
+a comparison of two numbers, and no time to live has to be guessed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from project_architect_db.dialect.commit_log import CommitLog
+
+MOST_ANSWERS = 500
+MOST_ROWS = 500_000
+"""Of all answers together: some hundred bytes each."""
+
+
+@dataclass(slots=True)
+class _Answer:
+    """
+    An answer, and the last commit that it is known to have seen.
+    """
+
+    value: Any
+    tables: frozenset[str]
+    commit: int
+    computed_at: float
+    rows: int
+
+
+@dataclass(slots=True)
+class _Flight:
+    """
+    A computation that is under way, and how many wait for it.
+    """
+
+    task: asyncio.Task[Any]
+    commit: int
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStatistics:
+    """
+    What became of questions.
+
+    Attributes:
+        hits: Were answered with what was known.
+        joined: Waited for the same question of another asker.
+        misses: Were asked of the database.
+        evicted: Answers that were forgotten to make room.
+        answers: How many are kept now.
+        rows: How many these have together.
+    """
+
+    hits: int
+    joined: int
+    misses: int
+    evicted: int
+    answers: int
+    rows: int
+
+
+@dataclass(slots=True)
+class AnswerCache:
+    """
+    Answers by question; the ones that were not asked for the longest go first.
+
+    Attributes:
+        most_answers: How many are kept.
+        most_rows: How many rows these may have together.
+    """
+
+    most_answers: int = MOST_ANSWERS
+    most_rows: int = MOST_ROWS
+    _answers: OrderedDict[Hashable, _Answer] = field(default_factory=OrderedDict)
+    _flights: dict[Hashable, _Flight] = field(default_factory=dict)
+    _rows: int = 0
+    _hits: int = 0
+    _joined: int = 0
+    _misses: int = 0
+    _evicted: int = 0
+
+    def known(
+        self, key: Hashable, log: CommitLog, max_age: float = 0.0
+    ) -> tuple[Any] | None:
+        """
+        The answer, alone in a tuple, if there is one that holds.
+
+        Args:
+            key: Of the question.
+            log: The commits of the database.
+            max_age: Seconds; an answer of that age will do, whatever was written since.
+        """
+        answer = self._answers.get(key)
+        if answer is None:
+            return None
+        now = log.sequence  # before what was written is looked at
+        if answer.commit != now:
+            if log.last_write(answer.tables) <= answer.commit:
+                answer.commit = now
+            elif time.monotonic() - answer.computed_at > max_age:
+                return None
+        self._answers.move_to_end(key)
+        self._hits += 1
+        return (answer.value,)
+
+    async def compute(
+        self, key: Hashable, tables: frozenset[str], log: CommitLog,
+        make: Callable[[], Awaitable[Any]],
+    ) -> Any:  # fmt: skip
+        """
+        Have an answer computed: once for all who ask for it at the same time.
+
+        Who asks after a commit does not get what was begun before it. When nobody waits
+        any more, the computation is stopped.
+        """
+        flight = self._flights.get(key)
+        if flight is not None and log.last_write(tables) <= flight.commit:
+            self._joined += 1
+        else:
+            self._misses += 1
+            commit = log.sequence  # what is read then may be newer, but not older
+            task = asyncio.ensure_future(self._fly(key, tables, commit, make))
+            flight = self._flights[key] = _Flight(task, commit)
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        except asyncio.CancelledError:
+            if flight.waiting == 1 and not flight.task.done():
+                flight.task.cancel()
+                await asyncio.wait([flight.task])  # its connection is free again
+            raise
+        finally:
+            flight.waiting -= 1
+
+    async def _fly(
+        self, key: Hashable, tables: frozenset[str], commit: int,
+        make: Callable[[], Awaitable[Any]],
+    ) -> Any:  # fmt: skip
+        me = asyncio.current_task()
+        try:
+            value = await make()
+            self._keep(
+                key, _Answer(value, tables, commit, time.monotonic(), _size(value))
+            )
+            return value
+        finally:
+            if (flight := self._flights.get(key)) is not None and flight.task is me:
+                del self._flights[key]
+
+    def _keep(self, key: Hashable, answer: _Answer) -> None:
+        before = self._answers.get(key)
+        if answer.rows > self.most_rows or (before and before.commit > answer.commit):
+            return
+        self._forget(key)
+        self._answers[key] = answer
+        self._rows += answer.rows
+        while self._rows > self.most_rows or len(self._answers) > self.most_answers:
+            self._forget(next(iter(self._answers)))
+            self._evicted += 1
+
+    def _forget(self, key: Hashable) -> None:
+        if (gone := self._answers.pop(key, None)) is not None:
+            self._rows -= gone.rows
+
+    def clear(self) -> None:
+        """
+        Forget all answers.
+        """
+        self._answers.clear()
+        self._rows = 0
+
+    @property
+    def statistics(self) -> CacheStatistics:
+        """
+        What became of questions so far.
+        """
+        return CacheStatistics(
+            hits=self._hits, joined=self._joined, misses=self._misses,
+            evicted=self._evicted, answers=len(self._answers), rows=self._rows,
+        )  # fmt: skip
+
+
+def _size(value: Any) -> int:
+    return len(value) if hasattr(value, "__len__") else 1

@@ -1,0 +1,49 @@
+"""
+Answers that follow what is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from project_architect_db.analytics.questions import AnswerT, Question
+
+if TYPE_CHECKING:
+    from project_architect_db.dialect.commit_log import CommitLog
+
+
+async def watch(
+    question: Question[AnswerT], log: CommitLog, every: float
+) -> AsyncIterator[AnswerT]:
+    """
+    The answer now, and again whenever commits have changed it.
+
+    Args:
+        question: What to ask.
+        log: The commits of the database.
+        every: Seconds between two answers at least: all commits of that time are one.
+    """
+    loop, committed = asyncio.get_running_loop(), asyncio.Event()
+    stop = log.listen(lambda: _wake(loop, committed))
+    try:
+        answer = await question
+        yield answer
+        asked = time.monotonic()
+        while True:
+            await committed.wait()
+            await asyncio.sleep(max(0.0, asked + every - time.monotonic()))
+            committed.clear()
+            before, asked = answer, time.monotonic()
+            answer = await question
+            if answer != before:
+                yield answer
+    finally:
+        stop()
+
+
+def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(event.set)
