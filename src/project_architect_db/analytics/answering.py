@@ -5,15 +5,26 @@ How questions are answered: with what is known, or by the database.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from project_architect_db.analytics.cache import AnswerCache, CacheStatistics
-from project_architect_db.analytics.questions import AnswerT, Asker, Progress, Question
+from project_architect_db.analytics.growing import GrowingQuery
+from project_architect_db.analytics.questions import (
+    AnswerT,
+    Asker,
+    Progress,
+    Query,
+    Question,
+    seconds,
+)
+from project_architect_db.analytics.reports import Report, RowT
 from project_architect_db.analytics.watching import watch
 
 if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from project_architect_db.dialect.commit_log import CommitLog
     from project_architect_db.engine import ArchitectSession, DatabaseEngine
 
@@ -60,44 +71,76 @@ class Answering(Asker):
         Raises:
             QueryTimeoutError: It took too long.
         """
-        log = self._engine.commits or await self._opened()
-        known = self._cache.known(question.key, log, question.max_age)
+        log = await self._log()
         answer: AnswerT
+        known = self._cache.known(question.key, log, question.max_age)
         if known is not None:
+            self._cache.hits += 1
             (answer,) = known
             return answer
 
         async def make() -> AnswerT:
-            return await self._ask(question)
+            return await self._ask(question, log)
 
         answer = await self._cache.compute(question.key, question.tables, log, make)
         return answer
 
-    async def watch(
+    async def part(self, session: AsyncSession, query: Query[RowT]) -> Report[RowT]:
+        """
+        What a query says of a snapshot: known, grown from what is known, or new.
+        """
+        log = await self._log()
+        report: Report[RowT]
+        if (known := self._cache.known(query.key, log)) is not None:
+            (report,) = known
+            return report
+        growth = None
+        if isinstance(query, GrowingQuery):
+            before = self._cache.grown_from(query.key, log, query.grows)
+            report, growth = await query.grown(session, before)
+        else:
+            report = await query.report(session)
+        commit = session.info["commit"]
+        self._cache.keep(query.key, report, query.all_tables, commit, growth)
+        return report
+
+    def watch(
         self, question: Question[AnswerT], *, every: float = 1.0
-    ) -> AsyncIterator[AnswerT]:
+    ) -> AsyncGenerator[AnswerT]:
         """
         The answer now, and again after commits that changed it, until you leave.
 
         Commits that come faster than `every` seconds, or than you take answers, are
         one. Leave with `aclosing`, or cancel the task.
+
+        Example:
+            >>> from contextlib import aclosing
+            >>> async with temporary_database() as engine:
+            ...     analytics = AnalyticsRepository(engine)
+            ...     reports = analytics.watch(analytics.status_distribution())
+            ...     async with aclosing(reports):
+            ...         async for report in reports:
+            ...             print(len(report))
+            ...             break
+            0
         """
-        log = self._engine.commits or await self._opened()
-        async for answer in watch(question, log, every):
-            yield answer
+        return watch(question, self._log, seconds("every", every))
 
-    async def _opened(self) -> CommitLog:
-        await self._engine.open()
-        log = self._engine.commits
-        assert log is not None  # noqa: S101 - it is open
-        return log
+    async def _log(self) -> CommitLog:
+        if self._engine.commits is None:
+            await self._engine.open()
+        return cast("CommitLog", self._engine.commits)
 
-    async def _ask(self, question: Question[AnswerT]) -> AnswerT:
+    async def _ask(self, question: Question[AnswerT], log: CommitLog) -> AnswerT:
         limit = self._timeout if question.limit is None else question.limit
         async with self._turns, self._engine.session() as session:
+            # Before it begins: what is read then may be newer, but not older.
+            session.info["commit"] = commit = log.sequence
             await session.connection(execution_options={"timeout": limit})
             with _telling(session, question.tell):
-                return await question.compute(session)
+                answer = await question.compute(session)
+        self._cache.keep(question.key, answer, question.tables, commit)
+        return answer
 
 
 @contextmanager

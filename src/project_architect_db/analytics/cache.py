@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from project_architect_db.analytics.growing import Growth
     from project_architect_db.dialect.commit_log import CommitLog
 
 MOST_ANSWERS = 500
@@ -25,14 +26,22 @@ MOST_ROWS = 500_000
 @dataclass(slots=True)
 class _Answer:
     """
-    An answer, and the last commit that it is known to have seen.
+    An answer, the last commit that it is known to have seen, and what it grew from.
     """
 
     value: Any
     tables: frozenset[str]
     commit: int
-    computed_at: float
-    rows: int
+    growth: Growth | None = None
+    computed_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def size(self) -> int:
+        """
+        How many rows are kept with it.
+        """
+        rows = len(self.value) if hasattr(self.value, "__len__") else 1
+        return rows + len(self.growth or ())
 
 
 @dataclass(slots=True)
@@ -83,10 +92,10 @@ class AnswerCache:
     _answers: OrderedDict[Hashable, _Answer] = field(default_factory=OrderedDict)
     _flights: dict[Hashable, _Flight] = field(default_factory=dict)
     _rows: int = 0
-    _hits: int = 0
-    _joined: int = 0
-    _misses: int = 0
-    _evicted: int = 0
+    hits: int = 0
+    joined: int = 0
+    misses: int = 0
+    evicted: int = 0
 
     def known(
         self, key: Hashable, log: CommitLog, max_age: float = 0.0
@@ -102,15 +111,24 @@ class AnswerCache:
         answer = self._answers.get(key)
         if answer is None:
             return None
-        now = log.sequence  # before what was written is looked at
+        now = log.sequence  # before it is asked what was written
         if answer.commit != now:
             if log.last_write(answer.tables) <= answer.commit:
                 answer.commit = now
             elif time.monotonic() - answer.computed_at > max_age:
                 return None
         self._answers.move_to_end(key)
-        self._hits += 1
         return (answer.value,)
+
+    def grown_from(self, key: Hashable, log: CommitLog, table: str) -> Growth | None:
+        """
+        What an answer was made of, if all that happened since is that a table grew.
+        """
+        answer = self._answers.get(key)
+        if answer is None or log.last_change(table) > answer.commit:
+            return None
+        others = answer.tables - {table}
+        return answer.growth if log.last_write(others) <= answer.commit else None
 
     async def compute(
         self, key: Hashable, tables: frozenset[str], log: CommitLog,
@@ -124,11 +142,11 @@ class AnswerCache:
         """
         flight = self._flights.get(key)
         if flight is not None and log.last_write(tables) <= flight.commit:
-            self._joined += 1
+            self.joined += 1
         else:
-            self._misses += 1
+            self.misses += 1
             commit = log.sequence  # what is read then may be newer, but not older
-            task = asyncio.ensure_future(self._fly(key, tables, commit, make))
+            task = asyncio.ensure_future(self._fly(key, make))
             flight = self._flights[key] = _Flight(task, commit)
         flight.waiting += 1
         try:
@@ -141,35 +159,43 @@ class AnswerCache:
         finally:
             flight.waiting -= 1
 
-    async def _fly(
-        self, key: Hashable, tables: frozenset[str], commit: int,
-        make: Callable[[], Awaitable[Any]],
-    ) -> Any:  # fmt: skip
+    async def _fly(self, key: Hashable, make: Callable[[], Awaitable[Any]]) -> Any:
         me = asyncio.current_task()
         try:
-            value = await make()
-            self._keep(
-                key, _Answer(value, tables, commit, time.monotonic(), _size(value))
-            )
-            return value
+            return await make()
         finally:
             if (flight := self._flights.get(key)) is not None and flight.task is me:
                 del self._flights[key]
 
-    def _keep(self, key: Hashable, answer: _Answer) -> None:
-        before = self._answers.get(key)
-        if answer.rows > self.most_rows or (before and before.commit > answer.commit):
+    def keep(
+        self, key: Hashable, value: Any, tables: frozenset[str], commit: int,
+        growth: Growth | None = None,
+    ) -> None:  # fmt: skip
+        """
+        Remember an answer.
+
+        Args:
+            key: Of the question.
+            value: The answer.
+            tables: What it was made from.
+            commit: What it has certainly seen.
+            growth: What a later one can be made of.
+        """
+        answer, before = _Answer(value, tables, commit, growth), self._answers.get(key)
+        if answer.size > self.most_rows or (
+            before and (before.commit > commit or before.value is value)
+        ):
             return
         self._forget(key)
         self._answers[key] = answer
-        self._rows += answer.rows
+        self._rows += answer.size
         while self._rows > self.most_rows or len(self._answers) > self.most_answers:
             self._forget(next(iter(self._answers)))
-            self._evicted += 1
+            self.evicted += 1
 
     def _forget(self, key: Hashable) -> None:
         if (gone := self._answers.pop(key, None)) is not None:
-            self._rows -= gone.rows
+            self._rows -= gone.size
 
     def clear(self) -> None:
         """
@@ -184,10 +210,6 @@ class AnswerCache:
         What became of questions so far.
         """
         return CacheStatistics(
-            hits=self._hits, joined=self._joined, misses=self._misses,
-            evicted=self._evicted, answers=len(self._answers), rows=self._rows,
+            hits=self.hits, joined=self.joined, misses=self.misses,
+            evicted=self.evicted, answers=len(self._answers), rows=self._rows,
         )  # fmt: skip
-
-
-def _size(value: Any) -> int:
-    return len(value) if hasattr(value, "__len__") else 1

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from project_architect_db.analytics.reports import Report, RowT, kinds_of
 from project_architect_db.analytics.scope import Scope
 from project_architect_db.errors import InvalidQuestionError
+from project_architect_db.garbage_collector import collector
 
 if TYPE_CHECKING:
     from sqlalchemy import TextClause
@@ -37,6 +38,12 @@ class Asker(ABC):
     async def answer(self, question: Question[AnswerT]) -> AnswerT:
         """
         The answer, which may be one from before that still holds.
+        """
+
+    @abstractmethod
+    async def part(self, session: AsyncSession, query: Query[RowT]) -> Report[RowT]:
+        """
+        What a query says of a snapshot, whose session one of its questions has.
         """
 
 
@@ -72,19 +79,19 @@ class Question(Generic[AnswerT]):
     def __await__(self) -> Generator[Any, None, AnswerT]:
         return self.asker.answer(self).__await__()
 
-    def within(self, seconds: float) -> Question[AnswerT]:
+    def within(self, age: float) -> Question[AnswerT]:
         """
-        The same question, where an answer may be that old.
+        The same question, where an answer may be that many seconds old.
 
         For a dashboard that many look at while much is written.
         """
-        return replace(self, max_age=_seconds("seconds", seconds))
+        return replace(self, max_age=seconds("age", age))
 
-    def timeout(self, seconds: float) -> Question[AnswerT]:
+    def timeout(self, limit: float) -> Question[AnswerT]:
         """
-        The same question, that is stopped after so long with a `QueryTimeoutError`.
+        The same question, that a `QueryTimeoutError` ends after that many seconds.
         """
-        return replace(self, limit=_seconds("seconds", seconds))
+        return replace(self, limit=seconds("limit", limit))
 
     def report_progress(self, tell: Progress) -> Question[AnswerT]:
         """
@@ -128,44 +135,81 @@ class Query(Generic[RowT]):
         """
         It as a question.
         """
-        tables = frozenset(self.tables)
-        if self.scope.statuses is not None:
-            tables |= {"projects"}
-        values = tuple((name, _hashable(v)) for name, v in self.values.items())
         return Question(
-            asker=asker, name=self.name, tables=tables, compute=self.report,
-            key=(self.name, self.sql, self.scope, values), sql=self.sql,
+            asker=asker, name=self.name, tables=self.all_tables, compute=self.report,
+            key=self.key, sql=self.sql,
         )  # fmt: skip
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """
+        Equal for queries that have the same answer.
+        """
+        values = tuple((name, _hashable(v)) for name, v in self.values.items())
+        return self.name, self.sql, self.scope, values
+
+    @property
+    def all_tables(self) -> frozenset[str]:
+        """
+        What is read, that of its scope too.
+        """
+        more = () if self.scope.statuses is None else ("projects",)
+        return frozenset((*self.tables, *more))
 
     async def report(self, session: AsyncSession) -> Report[RowT]:
         """
         Ask it in a session.
         """
+        return self.reported(await self.ask(session, {}))
+
+    async def ask(
+        self, session: AsyncSession, more: Mapping[str, Any]
+    ) -> Sequence[tuple[Any, ...]]:
+        """
+        The rows as the database has them.
+
+        Args:
+            session: Where.
+            more: Further values for the SQL.
+        """
         statement = _statement(self.sql)
-        values = {**self.scope.parameters, **self.values}
+        values = {**self.scope.parameters, **self.values, **more}
         used = {name: values[name] for name in statement._bindparams}  # noqa: SLF001 - extra ones are refused
-        result = await session.execute(
-            statement, used, execution_options={"operation": f"analytics.{self.name}"}
-        )
-        rows = self._rows(result.all())
-        if self.finish is not None:
-            rows = [*self.finish(rows)]
+        options = {"operation": f"analytics.{self.name}"}
+        result = await session.execute(statement, used, execution_options=options)
+        return result.all()
+
+    def reported(self, found: Sequence[tuple[Any, ...]]) -> Report[RowT]:
+        """
+        The report of such rows.
+        """
+        with collector.paused():
+            rows = self._rows(found)
+            if self.finish is not None:
+                rows = [*self.finish(rows)]
         return Report(
             name=self.name, title=self.title, rows=tuple(rows), row_type=self.row,
             scope=self.scope, view=self.view,
         )  # fmt: skip
 
-    def _rows(self, found: Sequence[Any]) -> list[RowT]:
+    def _rows(self, found: Sequence[tuple[Any, ...]]) -> list[RowT]:
         make: Any = self.row._make  # type: ignore[attr-defined]
         kinds = list(kinds_of(self.row).values())
         columns = [list(values) for values in zip(*found, strict=True)]
         for number, (kind, values) in enumerate(zip(kinds, columns, strict=False)):
             if kind is datetime:
-                moment = self.scope.moment
-                columns[number] = [v if v is None else moment(v) for v in values]
+                columns[number] = self._moments(values)
             elif kind not in (int, float, str, bool):  # a list
                 columns[number] = [v if v is None else tuple(v) for v in values]
         return [make(values) for values in zip(*columns, strict=True)]
+
+    def _moments(self, values: Sequence[datetime | None]) -> list[datetime | None]:
+        """
+        Times in the zone; each of them once, as buckets come again and again.
+        """
+        moment = self.scope.moment
+        known = {v: v if v is None else moment(v) for v in dict.fromkeys(values)}
+        return [known[value] for value in values]
 
 
 @lru_cache(maxsize=500)
@@ -177,7 +221,13 @@ def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _seconds(argument: str, value: Any) -> float:
+def seconds(argument: str, value: Any) -> float:
+    """
+    A number of seconds, if it makes sense.
+
+    Raises:
+        InvalidQuestionError: It does not.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 <= value < float("inf"):
         raise InvalidQuestionError(

@@ -5,10 +5,11 @@ Where questions are asked.
 from __future__ import annotations
 
 from project_architect_db.analytics.answering import Answering
+from project_architect_db.analytics.dashboard import DashboardQuestions
 from project_architect_db.analytics.projects import ProjectQuestions
 
 
-class AnalyticsRepository(ProjectQuestions, Answering):
+class AnalyticsRepository(ProjectQuestions, DashboardQuestions, Answering):
     """
     Questions over projects and all that is in them, answered by the database.
 

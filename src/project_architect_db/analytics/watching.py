@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from project_architect_db.analytics.questions import AnswerT, Question
@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 
 
 async def watch(
-    question: Question[AnswerT], log: CommitLog, every: float
-) -> AsyncIterator[AnswerT]:
+    question: Question[AnswerT],
+    log_of: Callable[[], Awaitable[CommitLog]],
+    every: float,
+) -> AsyncGenerator[AnswerT]:
     """
     The answer now, and again whenever commits have changed it.
 
     Args:
         question: What to ask.
-        log: The commits of the database.
+        log_of: Gives the commits of the database, and opens it first.
         every: Seconds between two answers at least: all commits of that time are one.
     """
     loop, committed = asyncio.get_running_loop(), asyncio.Event()
+    log = await log_of()
     stop = log.listen(lambda: _wake(loop, committed))
     try:
         answer = await question

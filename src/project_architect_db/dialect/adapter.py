@@ -57,6 +57,7 @@ class DuckDBCursor:
         self.tables: frozenset[str] | None = None
         self.operation: str | None = None
         self.keeps_rows = False
+        self.appends = False
         self.deleted: DeletedRows | None = None
         self.timeout = driver.query_timeout
         self.statement = ""
@@ -89,7 +90,7 @@ class DuckDBCursor:
         self.statement = operation
         request = Request(
             operation, parameters, many, rows, self.tables, self._stream, self.timeout,
-            self.operation, self.keeps_rows, self.deleted,
+            self.operation, self.keeps_rows, self.deleted, self.appends,
         )  # fmt: skip
         answer: Answer = await_(self._driver.execute(request))
         self.description, self._rows, self.rowcount = answer

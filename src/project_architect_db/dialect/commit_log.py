@@ -40,13 +40,21 @@ class CommitLog:
         self._commits: deque[Commit] = deque(maxlen=REMEMBERED)
         self._mutex = threading.Lock()
         self._last: dict[str, int] = {}
+        self._last_change: dict[str, int] = {}
         self._last_unknown = 0
         self._listeners: list[Callable[[], object]] = []
         self.sequence = 0
 
-    def append(self, tables: frozenset[str] | None) -> int:
+    def append(
+        self, tables: frozenset[str] | None, changed: frozenset[str] | None = None
+    ) -> int:
         """
         Record a commit and return its sequence number.
+
+        Args:
+            tables: As in `Commit`.
+            changed: Those of them in which more was done than to add rows; by default
+                all.
         """
         with self._mutex:
             commit = Commit(self.sequence + 1, tables)
@@ -55,6 +63,8 @@ class CommitLog:
                 self._last_unknown = commit.sequence
             else:
                 self._last |= dict.fromkeys(tables, commit.sequence)
+                changes = tables if changed is None else changed
+                self._last_change |= dict.fromkeys(changes, commit.sequence)
             self.sequence = commit.sequence
             listeners = tuple(self._listeners)
         for listener in listeners:
@@ -66,8 +76,17 @@ class CommitLog:
         The last commit that wrote, or may have written, one of these tables.
         """
         with self._mutex:
-            last = self._last
-            return max(self._last_unknown, *(last.get(table, 0) for table in tables))
+            return self._latest(self._last, tables)
+
+    def last_change(self, table: str) -> int:
+        """
+        The last commit that did, or may have done, more than to add rows to a table.
+        """
+        with self._mutex:
+            return self._latest(self._last_change, [table])
+
+    def _latest(self, last: dict[str, int], tables: Iterable[str]) -> int:
+        return max((self._last_unknown, *(last.get(table, 0) for table in tables)))
 
     def listen(self, listener: Callable[[], object]) -> Callable[[], None]:
         """

@@ -100,6 +100,8 @@ class Database:
                 self.config = {**SAFE_CONFIG, **(config or {})}
                 self._root = self._open()
                 self.in_step.clear()  # another process may have written meanwhile
+                if self.commits.sequence:
+                    self.commits.append(None)  # likewise
             elif config is not None:
                 self._refuse_other_settings({**SAFE_CONFIG, **config})
             cursor = self._root.cursor()

@@ -251,6 +251,18 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         table = compiled.compile_state.dml_table  # type: ignore[union-attr]
         return table if isinstance(table, Table) else None
 
+    @property
+    def _only_appends(self) -> bool:
+        """
+        Whether it leaves the rows that are there as they are.
+        """
+        statement: Any = self.compiled.statement
+        return bool(
+            self.isinsert
+            and not statement._prefixes  # OR REPLACE
+            and getattr(statement, "_post_values_clause", None) is None
+        )
+
     def create_default_cursor(self) -> DuckDBCursor:  # type: ignore[override]
         """
         A cursor that knows what its statement writes and when to stop it.
@@ -276,6 +288,7 @@ class DuckDBExecutionContext(DefaultExecutionContext):
         if (table := self._written_table) is not None:
             cursor.tables = frozenset((table.name,))
             cursor.deleted = self._to_be_deleted(table)
+            cursor.appends = self._only_appends
         elif "writes" in options:
             cursor.tables = frozenset(options["writes"])
         return cursor

@@ -55,6 +55,7 @@ class Request(NamedTuple):
         operation: What the application does with it.
         keeps_rows: It changes no row of any table: a CREATE TABLE, for example.
         deleted: Where to tell which rows a DELETE deletes.
+        appends: It adds rows to `tables`, and leaves those that are there.
     """
 
     sql: str
@@ -67,6 +68,7 @@ class Request(NamedTuple):
     operation: str | None = None
     keeps_rows: bool = False
     deleted: DeletedRows | None = None
+    appends: bool = False
 
 
 class Answer(NamedTuple):
@@ -107,6 +109,7 @@ class Transaction:
         self.failure: BaseException | None = None
         self.duck: duckdb.DuckDBPyConnection | None = None
         self._written: set[str] | None = set()
+        self._changed: set[str] = set()  # those of them with rows that were there before
         self._texts: set[str] = set()  # that wrote rows nobody knows of
         self._unknown_statements = 0
         self._live: Stream | None = None  # the one DuckDB has the rows of
@@ -222,6 +225,8 @@ class Transaction:
     def _note_tables(self, request: Request, script: Script) -> None:
         if request.tables is not None and self._written is not None:
             self._written |= request.tables
+            if not request.appends:
+                self._changed |= request.tables
         elif not script.leaves_tables:
             self._written = None
             self._unknown_statements += 1
@@ -442,7 +447,7 @@ class Transaction:
     def _log(self, kept: Mapping[str, frozenset[str]] | None = None) -> None:
         written = self._written
         sequence = self.database.commits.append(
-            None if written is None else frozenset(written)
+            None if written is None else frozenset(written), frozenset(self._changed)
         )
         self.database.in_step.after_commit(sequence, kept or {})
 
@@ -462,6 +467,7 @@ class Transaction:
 
     def _release(self) -> None:
         lease, self.lease, self._written = self.lease, None, set()
+        self._changed = set()
         self._texts = set()
         self._unknown_statements = 0
         if lease is not None:
