@@ -4,6 +4,9 @@ The async data layer for apps on DuckDB.
 
 from importlib.metadata import version as _version
 
+from project_architect_db.analytics.questions import Question
+from project_architect_db.analytics.reports import Report
+from project_architect_db.analytics.repository import AnalyticsRepository
 from project_architect_db.base import (
     Base,
     SoftDeleteMixin,
@@ -94,6 +97,7 @@ from project_architect_db.errors import (
     GitError,
     GitNotFoundError,
     InvalidDataError,
+    InvalidQuestionError,
     InvalidStatementError,
     InvalidValueError,
     MigrationError,
@@ -136,6 +140,7 @@ __all__ = [
     "ActivityRead",
     "ActivityRepository",
     "AggregateQuery",
+    "AnalyticsRepository",
     "ArchitectError",
     "ArchitectSession",
     "Backup",
@@ -175,6 +180,7 @@ __all__ = [
     "GitNotFoundError",
     "Health",
     "InvalidDataError",
+    "InvalidQuestionError",
     "InvalidStatementError",
     "InvalidValueError",
     "Message",
@@ -199,8 +205,10 @@ __all__ = [
     "QueryEvent",
     "QueryHook",
     "QueryTimeoutError",
+    "Question",
     "RecordError",
     "RecordingRepository",
+    "Report",
     "Repository",
     "RepositoryCreate",
     "RepositoryHealth",

@@ -115,6 +115,7 @@ class Answering(Asker):
 
         Example:
             >>> from contextlib import aclosing
+            >>> from project_architect_db.testing import temporary_database
             >>> async with temporary_database() as engine:
             ...     analytics = AnalyticsRepository(engine)
             ...     reports = analytics.watch(analytics.status_distribution())

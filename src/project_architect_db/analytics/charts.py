@@ -46,9 +46,10 @@ def view(mark: str | Spec, **channels: Spec) -> Spec:
     A view: what stands for a row, and which of its fields say where and how.
 
     Example:
+        >>> from project_architect_db.analytics.charts import field, view
         >>> bars = view("bar", x=field("projects", "Q"), y=field("status", "N"))
-        >>> bars["encoding"]["x"]["type"]
-        'quantitative'
+        >>> print(bars["mark"], sorted(bars["encoding"]))
+        bar ['x', 'y']
     """
     return {"mark": mark, "encoding": channels}
 
@@ -62,11 +63,12 @@ class Chart:
         spec: What it shows, data and all, in Vega-Lite, for a front end to draw.
 
     Example:
+        >>> from project_architect_db.testing import temporary_database
         >>> async with temporary_database() as engine:
         ...     report = await AnalyticsRepository(engine).status_distribution()
         ...     chart = report.plot()
-        >>> chart.spec["title"]["text"]
-        'Projects by status'
+        >>> print(chart.spec["title"])
+        {'text': 'Projects by status'}
     """
 
     spec: Mapping[str, Any]

@@ -19,7 +19,7 @@ from project_architect_db.errors import InvalidQuestionError
 from project_architect_db.garbage_collector import collector
 
 if TYPE_CHECKING:
-    from sqlalchemy import TextClause
+    from sqlalchemy import Executable, Select, TextClause
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from project_architect_db.analytics.charts import Spec
@@ -60,6 +60,7 @@ class Question(Generic[AnswerT]):
         sql: What is asked, where it is one statement.
 
     Example:
+        >>> from project_architect_db.testing import temporary_database
         >>> async with temporary_database() as engine:
         ...     question = AnalyticsRepository(engine).status_distribution()
         ...     print(len(await question), sorted(question.tables))
@@ -119,6 +120,8 @@ class Query(Generic[RowT]):
         values: For what else stands in the SQL.
         finish: Makes of the rows what cannot be said in SQL: what is told of times at
             which nothing happened, for example.
+        statement: What is executed instead of `sql`, which is its text then; its
+            values are in it, and in `values` for the key.
     """
 
     name: str
@@ -130,6 +133,7 @@ class Query(Generic[RowT]):
     view: Spec
     values: Mapping[str, Any] = field(default_factory=dict)
     finish: Callable[[list[RowT]], Sequence[RowT]] | None = None
+    statement: Select[Any] | None = None
 
     def asked_by(self, asker: Asker) -> Question[Report[RowT]]:
         """
@@ -172,12 +176,17 @@ class Query(Generic[RowT]):
             session: Where.
             more: Further values for the SQL.
         """
-        statement = _statement(self.sql)
-        values = {**self.scope.parameters, **self.values, **more}
-        used = {name: values[name] for name in statement._bindparams}  # noqa: SLF001 - extra ones are refused
+        statement, used = self._statement(more)
         options = {"operation": f"analytics.{self.name}"}
         result = await session.execute(statement, used, execution_options=options)
         return result.all()
+
+    def _statement(self, more: Mapping[str, Any]) -> tuple[Executable, dict[str, Any]]:
+        if self.statement is not None:
+            return self.statement, {}
+        statement = _statement(self.sql)
+        values = {**self.scope.parameters, **self.values, **more}
+        return statement, {name: values[name] for name in statement._bindparams}  # noqa: SLF001 - extra ones are refused
 
     def reported(self, found: Sequence[tuple[Any, ...]]) -> Report[RowT]:
         """

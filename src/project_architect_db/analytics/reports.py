@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_args, get_type_hints, overload
@@ -46,6 +47,7 @@ class Report(Sequence[RowT], Generic[RowT]):
         view: How `plot` shows it.
 
     Example:
+        >>> from project_architect_db.testing import temporary_database
         >>> async with temporary_database() as engine:
         ...     async with engine.transaction() as session:
         ...         projects = ProjectRepository(session)
@@ -148,7 +150,7 @@ class Report(Sequence[RowT], Generic[RowT]):
         Raises:
             ConfigurationError: Polars is not installed.
         """
-        return _frames("polars").from_arrow(self.to_arrow())
+        return _frame("polars", lambda polars: polars.from_arrow(self.to_arrow()))
 
     def to_pandas(self) -> Any:
         """
@@ -157,8 +159,7 @@ class Report(Sequence[RowT], Generic[RowT]):
         Raises:
             ConfigurationError: pandas is not installed.
         """
-        _frames("pandas")
-        return self.to_arrow().to_pandas()
+        return _frame("pandas", lambda _: self.to_arrow().to_pandas())
 
     # --- files --------------------------------------------------------------------
 
@@ -260,10 +261,11 @@ def _replace(path: Path, write: Callable[[Path], None]) -> None:
         part.unlink(missing_ok=True)
 
 
-def _frames(name: str) -> Any:
+def _frame(name: str, make: Callable[[Any], Any]) -> Any:
     try:
-        return __import__(name)
+        library = import_module(name)
     except ImportError as error:
         raise ConfigurationError(
             f"{name} is not installed: pip install {name}"
         ) from error
+    return make(library)

@@ -100,8 +100,6 @@ class Database:
                 self.config = {**SAFE_CONFIG, **(config or {})}
                 self._root = self._open()
                 self.in_step.clear()  # another process may have written meanwhile
-                if self.commits.sequence:
-                    self.commits.append(None)  # likewise
             elif config is not None:
                 self._refuse_other_settings({**SAFE_CONFIG, **config})
             cursor = self._root.cursor()
@@ -146,6 +144,7 @@ class Database:
         if not self._users and self._root is not None:
             self._root.close()
             self._root = None
+            self.commits.append(None)  # another process may write from now on
 
     def _open(self) -> duckdb.DuckDBPyConnection:
         first = {k: v for k, v in self.config.items() if k not in _LAST}
