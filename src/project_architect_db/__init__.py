@@ -22,6 +22,7 @@ from project_architect_db.domain.conversations import (
     ConversationRepository,
 )
 from project_architect_db.domain.documents import DocumentRepository, DocumentUsage
+from project_architect_db.domain.file_notes import NotedFiles
 from project_architect_db.domain.files import FileReport
 from project_architect_db.domain.models import (
     Activity,
@@ -192,6 +193,7 @@ __all__ = [
     "NotARepositoryError",
     "NotFoundError",
     "NotLoadedError",
+    "NotedFiles",
     "Page",
     "PoolTimeoutError",
     "Project",

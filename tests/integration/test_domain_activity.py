@@ -79,6 +79,8 @@ async def test_many_records_are_one_event(session, project, documents):
     await documents.bulk_upsert([row(project, id=made[0].id, title="w")])
     await documents.bulk_delete([made[0].id])
     await documents.delete_where(title="t")
+    assert 1 == await documents.delete_all()
+    assert 0 == await documents.delete_all()
     assert [
         ("created", None, project.id, "bob", {"count": 2}),
         ("created", None, project.id, "bob", {"count": 3}),
@@ -86,6 +88,7 @@ async def test_many_records_are_one_event(session, project, documents):
         ("upserted", None, project.id, "bob", {"count": 1}),
         ("deleted", None, project.id, "bob", {"count": 1}),
         ("deleted", None, project.id, "bob", {"count": 3}),
+        ("deleted", None, project.id, "bob", {"count": 1}),
     ] == await told(session)
 
 
@@ -109,6 +112,52 @@ async def test_an_upsert_tells_what_became_of_a_known_record(session, project):
     assert [{"from": "draft", "to": "active"}] == [
         event.payload for event in events if event.action == "status_changed"
     ]
+
+
+@pytest.mark.parametrize("id", [1, "1"], ids=["number", "text"])
+async def test_an_id_as_text_is_told_as_the_same_id(session, project, documents, id):
+    projects = ProjectRepository(session)
+    row = {"id": id, "name": "a", "project_idea": "b", "status": "active"}
+    await projects.bulk_upsert([row])
+    await projects.bulk_set_status([id], "on_hold")
+    events = await ActivityRepository(session).list(action="status_changed")
+    assert [(1, 1, "active"), (1, 1, "on_hold")] == [
+        (event.entity_id, event.project_id, event.payload["to"]) for event in events
+    ]
+    await documents.bulk_insert({"project_id": each, "title": "t"} for each in (1, id))
+    await documents.bulk_upsert(
+        [{"id": id, "project_id": id, "title": "t", "path": "./a"}]
+    )
+    await documents.delete(id)
+    who = (1, "bob")
+    assert [
+        ("created", None, *who, {"count": 2}),
+        ("moved", 1, *who, {"from": None, "to": "a"}),
+        ("upserted", None, *who, {"count": 1}),
+        ("deleted", 1, *who, {}),
+    ] == await told(session)
+
+
+async def test_events_of_ones_own_are_written_by_a_repository(
+    session, project, documents
+):
+    made = await documents.create(row(project))
+    documents.add_event(made, "printed", {"pages": 2})
+    documents.add_event(made, "read aloud")
+    await documents.add_events([
+        {"action": "lent", "entity_id": made.id, "project_id": project.id},
+        {"action": "lost", "payload": {"a": None}, "actor": "eve"},
+    ])  # fmt: skip
+    who = (made.id, project.id, "bob")
+    assert [
+        ("created", *who, {}),
+        ("printed", *who, {"pages": 2}),
+        ("read aloud", *who, {}),
+        ("lent", *who, {}),
+        ("lost", None, None, "eve", {"a": None}),
+    ] == await told(session)
+    with pytest.raises(UnknownFieldError, match="did you mean 'action'"):
+        await documents.add_events([{"action": "a", "actoin": "b"}])
 
 
 async def test_what_is_refused_is_not_told(session, project, documents):

@@ -8,7 +8,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
+from sqlalchemy.orm.exc import StaleDataError
 
 from project_architect_db import (
     ActivityRepository,
@@ -20,6 +21,7 @@ from project_architect_db import (
     NotFoundError,
     Project,
     ProjectRepository,
+    StaleRecordError,
     UnknownFieldError,
 )
 from project_architect_db.testing import temporary_database
@@ -207,7 +209,201 @@ async def test_a_message_is_edited_where_it_is(conversations, talk, session):
     assert 1 == found[2]["k"]
 
 
-@pytest.mark.parametrize("position", [-1, 1, 2**31])
+async def test_an_edit_replaces_what_is_in_a_field_as_a_whole(
+    conversations, talk, session
+):
+    await conversations.add_message(
+        talk.id, {"content": "a", "k": {"x": 1, "y": {"z": 2}}, "gone": {"x": 1}}
+    )
+    changes = {"k": {"y": {"n": None}, "l": [{"m": None}]}, "gone": None, "more": {}}
+    edited = await conversations.edit_message(talk.id, 0, changes)
+    assert changes["k"] == edited.k
+    (found,) = await kept(session, talk.id)
+    assert {"role", "content", "at", "k", "more"} == {*found}
+    assert (changes["k"], {}) == (found["k"], found["more"])
+    await conversations.edit_message(talk.id, 0, {})
+    assert [found] == await kept(session, talk.id)
+
+
+@pytest.mark.parametrize("item", ["1", "[1]", "null", '"text"', "{}"])
+async def test_an_edit_makes_a_message_of_what_is_none(
+    conversations, talk, session, item
+):
+    statement = text("UPDATE conversations SET messages = CAST(:new AS JSON)")
+    await session.execute(statement, {"new": f'["a", {item}]'})
+    await conversations.edit_message(
+        talk.id, 1, {"content": "b", 'q"\\}': "}", "k": None}
+    )
+    assert ["a", {"content": "b", 'q"\\}': "}"}] == await kept(session, talk.id)
+
+
+HOSTILE = [
+    {1, 2}, START.replace(tzinfo=None), "\ud800", b"x", {"a": {1}}, [b"x"],
+    {"\ud800": 1}, {1: 2}, float("nan"), [float("inf")], object(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+async def test_what_is_no_json_is_refused_in_a_message(conversations, talk, value):
+    await conversations.add_message(talk.id, {"content": "a"})
+    for model, attempt in (
+        ("Message", conversations.add_message(talk.id, {"content": "a", "k": value})),
+        ("MessageUpdate", conversations.edit_message(talk.id, 0, {"k": value})),
+        (
+            "ConversationUpdate",
+            conversations.update(talk.id, {"messages": [{"content": "a", "k": value}]}),
+        ),
+    ):
+        with pytest.raises(InvalidDataError) as caught:
+            await attempt
+        assert model == caught.value.model
+        assert "k" in caught.value.field.split(".")
+    assert 1 == len(talk.messages)
+
+
+async def test_nesting_without_an_end_is_refused(conversations, talk):
+    endless, deep = [], []
+    endless.append(endless)
+    for _ in range(150):
+        deep = [deep]
+    for value in (endless, deep):
+        with pytest.raises(InvalidDataError, match=r"cyclic|nested at most 100"):
+            await conversations.add_message(talk.id, {"content": "a", "k": value})
+
+
+async def test_a_position_is_not_for_a_message_to_say(conversations, talk, session):
+    added = await conversations.add_message(talk.id, {"content": "a"})
+    for attempt in (
+        conversations.add_message(talk.id, {"content": "a", "position": 5}),
+        conversations.edit_message(talk.id, 0, {"position": 5}),
+        conversations.update(talk.id, {"messages": [added.model_dump()]}),
+    ):
+        with pytest.raises(InvalidDataError, match="leave it out") as caught:
+            await attempt
+        assert "position" == caught.value.field.split(".")[-1]
+
+
+async def test_a_field_that_is_none_is_left_out(conversations, talk, session):
+    await conversations.add_message(
+        talk.id, {"content": "a", "k": None, "author": None, "m": {"n": None}}
+    )
+    (found,) = await kept(session, talk.id)
+    assert {
+        "role": "user",
+        "content": "a",
+        "at": found["at"],
+        "m": {"n": None},
+    } == found
+
+
+async def test_an_id_as_text_is_the_same_conversation(conversations, talk, session):
+    await conversations.add_message("1", {"content": "a"})
+    await conversations.edit_message("1", 0, {"content": "b"})
+    assert ["b"] == [message["content"] for message in talk.messages]
+    assert ["b"] == [message.content for message in await conversations.messages("1")]
+    assert (1, 1) == (
+        (await conversations.flow("1")).conversation_id,
+        (await conversations.flow("1")).messages,
+    )
+    found = await ActivityRepository(session).of(talk)
+    assert ["message_edited", "message_added", "created"] == [e.action for e in found]
+
+
+# --- objects that were loaded before ----------------------------------------------
+
+
+@pytest.fixture
+async def old(engine):
+    """
+    A conversation as it was before another message came.
+    """
+    async with engine.transaction() as session:
+        made = await ConversationRepository(session).create(
+            {"project_id": 1, "title": "t", "messages": [{"content": "a"}]}
+        )
+    async with engine.transaction() as session:
+        await ConversationRepository(session).add_message(made.id, {"content": "b"})
+    return made
+
+
+async def test_an_old_object_does_not_write_its_messages_over_new_ones(engine, old):
+    old.messages.append({"content": "c"})
+    with pytest.raises(StaleRecordError) as caught:
+        async with engine.transaction() as session:
+            session.add(old)
+            await session.flush()
+    assert ("Conversation", 1) == (caught.value.model, caught.value.id)
+    async with engine.session() as session:
+        found = await ConversationRepository(session).messages(1)
+    assert ["a", "b"] == [message.content for message in found]
+
+
+async def test_an_old_object_is_not_merged_over_new_messages(engine, old):
+    with pytest.raises(StaleRecordError):
+        async with engine.transaction() as session:
+            await session.merge(old)
+
+
+async def test_an_old_object_may_change_what_is_no_message(engine, old):
+    old.title = "u"
+    async with engine.transaction() as session:
+        session.add(old)
+    async with engine.session() as session:
+        found = await ConversationRepository(session).get_one(1)
+    assert ("u", 2) == (found.title, len(found.messages))
+
+
+async def test_an_object_of_the_last_transaction_is_compared_too(engine):
+    async with engine.session() as session:
+        mine = await ConversationRepository(session).create(
+            {"project_id": 1, "title": "t"}
+        )
+        await session.commit()
+        async with engine.transaction() as other:
+            await ConversationRepository(other).add_message(1, {"content": "a"})
+        mine.messages.append({"content": "b"})
+        with pytest.raises(StaleRecordError):
+            await session.flush()
+        await session.rollback()
+        await session.refresh(mine)
+        mine.messages.append({"content": "b"})
+        await session.commit()
+    async with engine.session() as session:
+        found = await ConversationRepository(session).messages(1)
+    assert ["a", "b"] == [message.content for message in found]
+
+
+async def test_a_fresh_object_writes_its_messages(conversations, talk, session):
+    await conversations.add_message(talk.id, {"content": "a"})
+    talk.messages.append({"content": "b"})
+    await session.flush()
+    await conversations.bulk_change_phase([talk.id], "design")
+    await session.execute(update(Conversation).values(title="u"))
+    talk.messages.append({"content": "c"})
+    await session.flush()
+    await conversations.update(
+        talk.id, {"messages": [*talk.messages, {"content": "d"}]}
+    )
+    assert [*"abcd"] == [m["content"] for m in await kept(session, talk.id)]
+
+
+async def test_what_is_not_flushed_yet_is_not_lost(conversations, talk, session):
+    with session.no_autoflush:
+        talk.messages.append({"content": "a"})
+        await conversations.add_message(talk.id, {"content": "b"})
+    assert [*"ab"] == [m["content"] for m in await kept(session, talk.id)]
+
+
+async def test_of_a_conversation_that_is_gone_there_is_nothing_to_compare(engine, old):
+    async with engine.transaction() as session:
+        await ConversationRepository(session).delete(1)
+    old.messages.append({"content": "c"})
+    with pytest.raises(StaleDataError):
+        async with engine.transaction() as session:
+            session.add(old)
+
+
+@pytest.mark.parametrize("position", [-1, 1, 2**31, 2**62])
 async def test_there_is_no_such_message(conversations, talk, session, position):
     await conversations.add_message(talk.id, {"content": "a"})
     before = talk.updated_at
@@ -248,7 +444,7 @@ async def test_no_conversation_has_no_messages(conversations):
         conversations.messages(9),
         conversations.flow(9),
     ):
-        with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError, match="no Conversation with id 9"):
             await attempt
 
 
@@ -259,6 +455,8 @@ async def test_a_part_of_the_messages(conversations, talk):
     assert ["e"] == [m.content for m in await conversations.messages(talk.id, 4)]
     assert [] == await conversations.messages(talk.id, 5)
     assert [] == await conversations.messages(talk.id, 0, 0)
+    assert 5 == len(await conversations.messages(talk.id, 0, 2**62))
+    assert [] == await conversations.messages(talk.id, 2**62)
 
 
 @pytest.mark.parametrize(("offset", "limit"), [(-1, 1), (0, -1)])
@@ -318,7 +516,27 @@ async def test_a_misspelt_field_is_refused(conversations, talk):
         await conversations.update(talk.id, {"phse": "design"})
 
 
+async def test_an_upsert_by_an_id_as_text_is_told(conversations, talk, session):
+    row = {"id": "1", "project_id": "1", "title": "t", "phase": "design"}
+    assert 1 == await conversations.bulk_upsert([row])
+    found = await ActivityRepository(session).list(action="phase_changed")
+    assert [(1, 1, {"from": "discovery", "to": "design"})] == [
+        (event.entity_id, event.project_id, event.payload) for event in found
+    ]
+
+
 # --- how it went ------------------------------------------------------------------
+
+
+async def test_the_last_phase_is_the_one_it_is_in(conversations, talk, session):
+    await conversations.change_phase(talk.id, "design")
+    talk.phase = "testing"  # which activity does not know
+    await session.flush()
+    first, second, last = (await conversations.flow(talk.id)).stages
+    assert ["discovery", "design", "testing"] == [first.name, second.name, last.name]
+    assert first.left_at == second.entered_at
+    assert talk.updated_at == second.left_at == last.entered_at
+    assert last.left_at is None
 
 
 async def test_the_flow_of_a_conversation(conversations, talk):

@@ -10,6 +10,7 @@ from project_architect_db import (
     ActivityRepository,
     ConfigurationError,
     Document,
+    DocumentCreate,
     DocumentRepository,
     DuplicateError,
     InvalidDataError,
@@ -17,6 +18,7 @@ from project_architect_db import (
     NotFoundError,
     ProjectRepository,
     RepositoryRepository,
+    TransactionAbortedError,
     UnsafePathError,
 )
 from project_architect_db.testing import temporary_database
@@ -102,6 +104,79 @@ async def test_a_document_needs_its_project_and_repository(engine):
         with pytest.raises(MissingParentError, match="99"):
             async with engine.transaction() as session:
                 await DocumentRepository(session).create({**row(), **wrong})
+
+
+@pytest.fixture
+async def foreign(session):
+    """
+    A repository of the other project.
+    """
+    repositories = RepositoryRepository(session)
+    return await repositories.create({"project_id": 2, "name": "foreign"})
+
+
+async def test_a_document_is_of_no_repository_of_another_project(
+    documents, code, foreign
+):
+    mine = await documents.create(row(repository_id=code.id))
+    wrong = row(repository_id=foreign.id)
+    moved = {"id": mine.id, "title": "t", "project_id": 2}
+    for index, attempt in (
+        (None, documents.create(wrong)),
+        (None, documents.upsert(wrong)),
+        (None, documents.upsert({**wrong, "id": mine.id})),
+        (None, documents.upsert(moved)),
+        (1, documents.bulk_create([row(repository_id=code.id), wrong])),
+        (1, documents.bulk_create([row(), DocumentCreate(**wrong)])),
+        (1, documents.bulk_upsert([row(), wrong])),
+        (0, documents.bulk_upsert([{**wrong, "id": str(mine.id)}])),
+        (1, documents.bulk_upsert([row(), moved])),
+    ):
+        with pytest.raises(InvalidDataError, match="of project") as caught:
+            await attempt
+        assert ("Document", "repository_id", index) == (
+            caught.value.model, caught.value.field, caught.value.index
+        )  # fmt: skip
+    assert "t" == mine.title
+    assert 1 == await documents.count()
+    both = {"project_id": 2, "repository_id": foreign.id}
+    await documents.bulk_upsert([{**moved, **both}, row("new", repository_id=code.id)])
+    assert (2, foreign.id) == (mine.project_id, mine.repository_id)
+
+
+async def test_documents_come_in_with_a_repository_of_their_project_only(
+    documents, code, foreign, engine, session
+):
+    good = [row(repository_id=code.id), row(), {**row(), "project_id": "1"}]
+    assert 3 == await documents.bulk_insert(good)
+    with pytest.raises(InvalidDataError, match="row 4: ") as caught:
+        await documents.bulk_insert([*good, row(), row(repository_id=foreign.id)])
+    assert foreign.id == caught.value.value
+    with pytest.raises(TransactionAbortedError):
+        await documents.count()
+    await session.rollback()
+
+
+async def test_a_change_that_schemas_of_an_app_allow_is_refused_too(
+    session, documents, code, foreign
+):
+    class Moving(DocumentRepository):
+        update_schema = None
+
+    mine = await documents.create(row(repository_id=code.id))
+    moving = Moving(session)
+    for attempt in (
+        moving.update(mine.id, {"repository_id": foreign.id}),
+        moving.update(mine.id, {"project_id": 2}),
+        moving.bulk_update([{"id": mine.id, "repository_id": foreign.id}]),
+        moving.bulk_update([{"id": mine.id, "project_id": 2}]),
+    ):
+        with pytest.raises(InvalidDataError, match="of one project"):
+            await attempt
+    await moving.update(mine.id, {"repository_id": None, "project_id": 2})
+    await moving.bulk_update([{"id": mine.id, "repository_id": foreign.id}])
+    await moving.update(mine.id, {"title": "u"})
+    assert (2, foreign.id, "u") == (mine.project_id, mine.repository_id, mine.title)
 
 
 async def test_documents_by_what_they_say(documents):

@@ -121,6 +121,60 @@ async def test_what_is_no_build_is_refused_whole(repositories, app, session):
     assert 0 == await ActivityRepository(session).count(action="build")
 
 
+async def test_a_build_in_the_future_does_not_stop_the_ones_after_it(
+    repositories, app, session
+):
+    now = datetime.now(UTC)
+    wrong = {"status": "failed", "at": now + timedelta(days=400)}
+    with pytest.raises(InvalidDataError, match="more than a day in the future") as told:
+        await repositories.record_build(app.id, wrong)
+    assert ("Build", "at") == (told.value.model, told.value.field)
+    ahead = now + timedelta(hours=3)  # as a clock may be
+    await repositories.record_build(app.id, {"status": "failed", "at": ahead})
+    assert ("failed", ahead) == (app.build_status, app.last_build_at)
+    app.last_build_at = now + timedelta(days=400)  # as it may have come there before
+    await repositories.record_build(app.id, {"status": "passed", "at": now})
+    assert ("passed", now) == (app.build_status, app.last_build_at)
+
+
+HOSTILE = [
+    {1}, START.replace(tzinfo=None), "\ud800", b"x", {"a": {1}}, [b"x"],
+    {"\ud800": 1}, {1: 2}, float("nan"), [float("inf")], object(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+async def test_what_is_no_json_is_refused(repositories, app, session, value):
+    github = {"full_name": "a/b"}
+    person = {"contributors": [{"name": "a", "k": value}]}
+    for model, attempt in (
+        ("GitHubMetadata", repositories.set_github(app.id, {**github, "k": value})),
+        (
+            "GitHubMetadata",
+            repositories.set_github(app.id, {**github, "license": value}),
+        ),
+        (
+            "RepositoryUpdate",
+            repositories.update(app.id, {"github": {**github, "k": value}}),
+        ),
+        ("RepositoryUpdate", repositories.update(app.id, person)),
+        ("Build", repositories.record_build(app.id, {"status": "passed", "k": value})),
+    ):
+        with pytest.raises(InvalidDataError) as caught:
+            await attempt
+        assert model == caught.value.model
+        assert {"k", "license"} & {*caught.value.field.split(".")}
+    assert ("unknown", None) == (app.build_status, app.github)
+
+
+async def test_a_build_keeps_what_json_it_has(repositories, app, session):
+    build = {"status": "passed", "k": {"a": None, "b": [1, "x", True]}, "gone": None}
+    await repositories.record_build(str(app.id), build)
+    (found,) = await repositories.builds(str(app.id))
+    assert {"status": "passed", "name": "build", "k": build["k"]} == found.payload
+    assert 1 == (await repositories.health(str(app.id))).builds
+
+
 # --- health -----------------------------------------------------------------------
 
 

@@ -13,7 +13,19 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select
+from import_support import (
+    Tree,
+    count,
+    counted,
+    documents,
+    events,
+    fresh,
+    new_tree,
+    outcome,
+    talk,
+    told,
+)
+from sqlalchemy import select
 
 from project_architect_db import (
     Conversation,
@@ -30,58 +42,9 @@ from project_architect_db.domain.models import Activity
 from project_architect_db.domain.overview import repository_overview
 
 
-class Tree:
-    """
-    A real git working tree in a temporary folder.
-    """
-
-    def __init__(self, root):
-        self.root = root
-        root.mkdir()
-        self.git("init", "-q", "-b", "main")
-
-    def git(self, *arguments):
-        subprocess.run(("git", *arguments), cwd=self.root, check=True)
-
-    def write(self, **files):
-        for name, data in files.items():
-            (self.root / name.replace("_", ".")).write_text(data, encoding="utf-8")
-
-    def commit(self, author="Ada <ada@example.org>", message="x", day=1):
-        self.git("add", "--all")
-        self.git(
-            "commit", "-q", "--allow-empty", "-m", message, f"--author={author}",
-            f"--date=2026-03-{day:02}T12:00:00+00:00",
-        )  # fmt: skip
-        head = ("git", "rev-parse", "HEAD")
-        return subprocess.check_output(head, cwd=self.root, text=True).strip()
-
-    def commits(self, numbers):
-        """
-        Make an empty commit for each number, which is its message.
-        """
-        tip = self.root / ".git/refs/heads/main"
-        parent = "from refs/heads/main^0\n" if tip.exists() else ""
-        told = "".join(
-            f"commit refs/heads/main\ncommitter C <c@d> {number * 3_600} +0000\n"
-            f"data {len(str(number))}\n{number}\n{parent * (not at)}\n"
-            for at, number in enumerate(numbers)
-        )
-        command = ("git", "fast-import", "--quiet", "--force")
-        subprocess.run(command, cwd=self.root, input=told.encode(), check=True)
-
-
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
-    for name in ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "GIT_PREFIX"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-    for who in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{who}_NAME", who)
-        monkeypatch.setenv(f"GIT_{who}_EMAIL", f"{who}@example.org")
-        monkeypatch.setenv(f"GIT_{who}_DATE", "2026-03-01T00:00:00+00:00")
-    return Tree(tmp_path / "tree")
+    return new_tree(tmp_path / "tree", monkeypatch)
 
 
 @pytest.fixture
@@ -89,21 +52,6 @@ async def engine():
     async with DatabaseEngine(":memory:") as engine:
         await engine.create_all()
         yield engine
-
-
-def outcome(report):
-    return report.added, report.updated, report.unchanged, report.removed
-
-
-async def documents(engine):
-    async with engine.session() as session:
-        rows = await session.scalars(select(Document).order_by(Document.path))
-        return {document.path: document for document in rows}
-
-
-async def count(engine, model):
-    async with engine.session() as session:
-        return await session.scalar(select(func.count()).select_from(model))
 
 
 async def test_a_tree_becomes_project_repository_and_documents(engine, tree):
@@ -299,59 +247,6 @@ async def test_an_import_never_gives_up_the_lock_of_a_database_in_the_tree(
 # --- history --------------------------------------------------------------------------
 
 
-async def events(engine, action, entity=None):
-    """
-    The events of that name, in the order written.
-    """
-    query = select(Activity).where(Activity.action == action).order_by(Activity.id)
-    async with engine.session() as session:
-        rows = [*await session.scalars(query)]
-    return [event for event in rows if entity in {None, event.entity}]
-
-
-async def talk(engine):
-    """
-    The conversations as they are: title → contents of the messages.
-    """
-    async with engine.session() as session:
-        rows = await session.scalars(select(Conversation).order_by(Conversation.id))
-        return {row.title: [m["content"] for m in row.messages] for row in rows}
-
-
-async def told(engine):
-    """
-    All that an import tells about a history, without keys and times of its own.
-    """
-    return (
-        sorted((e.payload["hash"], e.actor) for e in await events(engine, "commit")),
-        sorted(
-            (e.payload["hash"], e.payload["path"], e.payload["change"])
-            for e in await events(engine, "changed")
-        ),
-        sorted(
-            (e.payload["tag"], e.occurred_at) for e in await events(engine, "release")
-        ),
-        {
-            title: sorted(contents)
-            for title, contents in (await talk(engine)).items()
-        },
-    )  # fmt: skip
-
-
-async def fresh(root):
-    """
-    What the first import into an empty database tells.
-    """
-    async with DatabaseEngine(":memory:") as engine:
-        await engine.create_all()
-        await import_working_tree(engine, root)
-        return await told(engine)
-
-
-def counted(report):
-    return report.commits, report.releases, report.conversations, report.forgotten
-
-
 async def test_a_history_becomes_activity_and_conversations(engine, tree):
     tree.write(app_py="1\n2\n3\n", gone_py="1\n")
     one = tree.commit(message="One\n\nIt begins.", day=2)
@@ -414,6 +309,7 @@ async def test_a_history_becomes_activity_and_conversations(engine, tree):
         {
             "role": "user", "content": "One\n\nIt begins.", "author": "Ada",
             "at": "2026-03-02T12:00:00Z", "hash": one,
+            "imported_from": report.repository_id,
         }
     ] == rows[0].messages  # fmt: skip
     assert datetime(2026, 3, 3, 12, tzinfo=UTC) == rows[1].created_at
@@ -446,7 +342,8 @@ async def test_what_the_import_made_is_told_as_made_by_it(engine, tree):
     assert ["repository", "document"] == [event.entity for event in updated]
     assert {"head_commit", "commit_count"} <= {*updated[0].payload["fields"]}
     (removed,) = await events(engine, "deleted")
-    assert ({"count": 1}, "import") == (removed.payload, removed.actor)
+    assert {"count": 1, "ids": [2], "paths": ["b.py"]} == removed.payload
+    assert "import" == removed.actor
 
 
 async def test_an_import_of_what_is_there_already_writes_nothing(engine, tree):

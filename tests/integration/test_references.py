@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import duckdb
 import pytest
+import pytest_asyncio
 from sqlalchemy import (
     Column,
     ForeignKey,
@@ -33,6 +35,8 @@ from project_architect_db import (
     TransactionAbortedError,
 )
 from project_architect_db.errors import MissingParentError, StillReferencedError
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Model(DeclarativeBase):
@@ -118,24 +122,31 @@ class Ticket(Model):
 MODELS = (Team, Board, Card, Guest, Member, Note, Folder, Seat, Ticket)
 
 
-@pytest.fixture
-async def engine():
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
     async with DatabaseEngine(":memory:", metadata=Model.metadata) as engine:
-        await engine.create_all()
-        async with engine.transaction() as session:
-            await session.execute(insert(Team), [{"id": i} for i in (1, 2, 3)])
-            await session.execute(
-                insert(Board), [{"id": i, "team_id": i} for i in (1, 2)]
-            )
-            await session.execute(
-                insert(Card), [{"id": i, "board_id": 1 + i % 2} for i in range(10)]
-            )
-            await session.execute(insert(Guest), [{"id": 1, "team_id": 1}])
-            await session.execute(insert(Member), [{"id": 1, "team_id": 3}])
-            await session.execute(insert(Note), [{"id": 1, "team_id": 1}])
-            await session.execute(insert(Seat), [{"row": 1, "number": 2}])
-            await session.execute(insert(Ticket), [{"id": 1, "row": 1, "number": 2}])
         yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, with nothing in it but what each begins with.
+    """
+    await database.drop_all()
+    await database.create_all()
+    async with database.transaction() as session:
+        await session.execute(insert(Team), [{"id": i} for i in (1, 2, 3)])
+        await session.execute(insert(Board), [{"id": i, "team_id": i} for i in (1, 2)])
+        await session.execute(
+            insert(Card), [{"id": i, "board_id": 1 + i % 2} for i in range(10)]
+        )
+        await session.execute(insert(Guest), [{"id": 1, "team_id": 1}])
+        await session.execute(insert(Member), [{"id": 1, "team_id": 3}])
+        await session.execute(insert(Note), [{"id": 1, "team_id": 1}])
+        await session.execute(insert(Seat), [{"row": 1, "number": 2}])
+        await session.execute(insert(Ticket), [{"id": 1, "row": 1, "number": 2}])
+    return database
 
 
 async def run(engine, *statements):
@@ -433,3 +444,78 @@ async def test_a_table_made_of_a_query_is_looked_at(engine):
         statements = text("DROP TABLE boards"), query.into("boards")
         await run(engine, delete(Card), *statements)
     assert [1, 2] == await ids(engine, Board)
+
+
+OWN = """
+    CREATE TABLE "my notes" (
+        id INTEGER, about VARCHAR, shop_id INTEGER {reference}
+    )
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def shops():
+    """
+    Tables of a user, and a table of our metadata that they refer to.
+    """
+    metadata = MetaData()
+    Table("shops", metadata, Column("id", Integer, primary_key=True))
+    async with DatabaseEngine(":memory:", metadata=metadata) as engine:
+        await engine.create_all()
+        await run(engine, text("INSERT INTO shops VALUES (1), (2)"))
+        await run(engine, text(OWN.format(reference="REFERENCES shops (id)")))
+        await run(engine, text("""INSERT INTO "my notes" VALUES (1, 'a', 2)"""))
+        yield engine, metadata.tables["shops"]
+
+
+async def test_a_table_of_a_user_that_refers_to_ours_is_named(shops):
+    engine, table = shops
+    with pytest.raises(StillReferencedError) as caught:
+        await run(engine, delete(table).where(table.c.id == 2))
+    error = caught.value
+    assert ("my notes", "shop_id", "shops", ("2",), False) == (
+        error.table, error.column, error.parent, error.keys, error.rekeyed
+    )  # fmt: skip
+    assert (
+        "shops 2 cannot go: my notes.shop_id (constraint my notes_shop_id_id_fkey of "
+        "the database) still refers to it; delete those rows first, in a transaction "
+        "of their own, or drop the constraint: foreign keys of the metadata are kept "
+        "without it"
+    ) == str(error)
+    assert isinstance(error.__cause__, duckdb.ConstraintException)
+
+
+async def test_a_key_that_a_table_of_a_user_refers_to_does_not_change(shops):
+    engine, _ = shops
+    with pytest.raises(StillReferencedError, match="2 cannot be changed: my notes"):
+        await run(engine, text("UPDATE shops SET id = 3 WHERE id = 2"))
+
+
+async def test_what_refers_to_a_row_by_two_columns_is_named(shops):
+    engine, _ = shops
+    await run(
+        engine,
+        text("CREATE TABLE a (x INT, y INT, PRIMARY KEY (x, y))"),
+        text("CREATE TABLE b (u INT, v INT, FOREIGN KEY (u, v) REFERENCES a (x, y))"),
+        text("INSERT INTO a VALUES (1, 2)"),
+    )
+    await run(engine, text("INSERT INTO b VALUES (1, 2)"))
+    with pytest.raises(StillReferencedError, match=r"b\.u, v \(constraint") as caught:
+        await run(engine, text("DELETE FROM a"))
+    assert ("u: 1, v: 2",) == caught.value.keys
+
+
+async def test_what_the_transaction_has_made_itself_is_not_known(shops):
+    """
+    It is gone before anybody can look.
+    """
+    engine, table = shops
+    own = OWN.format(reference="REFERENCES shops (id)").replace("shop_id", "s")
+    with pytest.raises(ConstraintError) as caught:
+        await run(
+            engine,
+            text(own.replace("my notes", "other notes")),
+            text("""INSERT INTO "other notes" VALUES (1, 'a', 1)"""),
+            delete(table).where(table.c.id == 1),
+        )
+    assert ConstraintError is type(caught.value)

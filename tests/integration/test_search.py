@@ -28,7 +28,7 @@ from project_architect_db.domain.search import (
 from project_architect_db.domain.search import index as search_index
 from project_architect_db.domain.search.query import By, parse
 from project_architect_db.domain.search.tokens import forms, words
-from project_architect_db.errors import UnsupportedOperationError
+from project_architect_db.errors import InvalidDataError, UnsupportedOperationError
 from project_architect_db.testing import temporary_database
 
 
@@ -129,9 +129,39 @@ async def test_filters_pages_and_order(engine):
     assert [2, 3, 4, 1] == await found_in(engine, "word", project_id=1)
     assert [4] == await found_in(engine, "word", kind="code")
     assert [3, 1] == await found_in(engine, "word", Document.id.in_([1, 3, 9]))
-    assert [] == await found_in(engine, "word", limit=-1)
-    assert [2] == await found_in(engine, "word", limit=1, offset=-5)
     assert [1] == await found_in(engine, "word other", match_all=True)
+
+
+@pytest.mark.parametrize(
+    ("query", "options", "field"),
+    [
+        (None, {}, "query"),
+        (b"word", {}, "query"),
+        ("word", {"limit": -1}, "limit"),
+        ("word", {"limit": True}, "limit"),
+        ("word", {"limit": "5"}, "limit"),
+        ("word", {"offset": -5}, "offset"),
+        ("word", {"offset": 10**19}, "offset"),
+        ("word", {"project_id": "a"}, "project_id"),
+        ("word", {"kind": "cdoe"}, "kind"),
+        ("word", {"kind": 5}, "kind"),
+        ("-word", {"kind": "cdoe"}, "kind"),
+    ],
+)
+async def test_what_cannot_be_searched_for(engine, query, options, field):
+    with pytest.raises(InvalidDataError) as caught:
+        await found_in(engine, query, **options)
+    assert ("Document", field) == (caught.value.model, caught.value.field)
+
+
+async def test_a_misspelt_kind_is_guessed(engine):
+    with pytest.raises(InvalidDataError, match="did you mean 'code'"):
+        await found_in(engine, "word", kind="cdoe")
+
+
+async def test_what_is_no_condition_is_refused(engine):
+    with pytest.raises(InvalidDataError):
+        await found_in(engine, "word", "title")
 
 
 HOSTILE = [

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import (
     JSON,
     DateTime,
@@ -24,6 +25,8 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from project_architect_db import Base, DatabaseEngine, TimestampMixin
 from project_architect_db.base import SoftDeleteMixin, VersionMixin, utc_now
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Model(Base):
@@ -74,14 +77,23 @@ class Renamed(VersionMixin, Model):
     version: Mapped[int] = mapped_column("row_version", default=1)
 
 
-@pytest.fixture
-async def engine():
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
     async with DatabaseEngine(":memory:", metadata=Model.metadata) as engine:
-        await engine.create_all()
-        async with engine.transaction() as session:
-            session.add_all([Page(title="a", data={"n": {}}), Page(title="b")])
-            session.add_all([Article(title="a"), Article(title="b")])
         yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, with nothing in it but what each begins with.
+    """
+    await database.drop_all()
+    await database.create_all()
+    async with database.transaction() as session:
+        session.add_all([Page(title="a", data={"n": {}}), Page(title="b")])
+        session.add_all([Article(title="a"), Article(title="b")])
+    return database
 
 
 async def get(engine, model=Page, id=1):
@@ -89,7 +101,7 @@ async def get(engine, model=Page, id=1):
         return await session.get_one(model, id)
 
 
-def test_annotations_choose_the_types():
+async def test_annotations_choose_the_types():
     columns = Article.__table__.columns
     for name in ("anything", "rows", "words"):
         assert isinstance(columns[name].type, JSON)
@@ -99,7 +111,7 @@ def test_annotations_choose_the_types():
     assert columns["seen_at"].type.timezone
 
 
-def test_the_columns_of_mixins_come_last():
+async def test_the_columns_of_mixins_come_last():
     assert [*Page.__table__.columns.keys()] == [
         *("id", "kind", "title", "data"),
         *("created_at", "updated_at", "deleted_at", "version"),
@@ -262,7 +274,7 @@ async def test_a_version_column_of_another_name_is_used(engine):
     assert (await get(engine, Renamed)).version == 2
 
 
-def test_an_object_shows_its_key_and_name():
+async def test_an_object_shows_its_key_and_name():
     assert "Article(id=1, title='a')" == repr(Article(id=1, title="a"))
     assert "Chapter(title='a')" == repr(Chapter(title="a", number=2))
     assert "Article()" == repr(Article())

@@ -19,6 +19,7 @@ from project_architect_db import (
     ProjectCreate,
     ProjectUpdate,
     RepositoryCreate,
+    RepositoryUpdate,
     UnknownFieldError,
 )
 from project_architect_db.domain import schemas
@@ -77,6 +78,9 @@ def test_what_is_no_size(size):
         ("git@github.com:a/b.git", "git@github.com:a/b.git"),
         ("ssh://git@host:22/a/b", "ssh://git@host:22/a/b"),
         ("file:///srv/a", "file:///srv/a"),
+        ("HTTP://host", "HTTP://host"),
+        ("https://[::1]:8080/a", "https://[::1]:8080/a"),
+        ("https://host:8080", "https://host:8080"),
     ],
 )
 def test_an_address_is_kept_without_secrets(given, kept):
@@ -84,8 +88,14 @@ def test_an_address_is_kept_without_secrets(given, kept):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "a", "javascript:alert(1)", "https:// host/a", "http:///x y", "a:b\nc"]
-)
+    "url",
+    [
+        "", "a", "javascript:alert(1)", "https:// host/a", "http:///x y", "a:b\nc",
+        "http://", "https://", "https:///a", "ssh://", "git://?a", "http://me@", "http://:80",
+        "file://", "file:///", "https://host/a b", " https://host", "https://host/\0",
+        "git@host:", "https://#a", "https://\0/a",
+    ],
+)  # fmt: skip
 def test_what_is_no_address(url):
     with pytest.raises(InvalidDataError, match="not the URL of a repository"):
         repository(url=url)
@@ -110,10 +120,57 @@ def test_what_no_build_takes(seconds):
         Build(status="passed", seconds=seconds)
 
 
-@pytest.mark.parametrize("checksum", ["", "x" * 64, "A" * 64, "a" * 39, "a" * 65])
+@pytest.mark.parametrize(
+    "checksum", ["", "x" * 64, "A" * 64, "a" * 39, "a" * 40, "a" * 63, "a" * 65]
+)
 def test_what_is_no_checksum(checksum):
-    with pytest.raises(InvalidDataError):
+    with pytest.raises(InvalidDataError) as caught:
         document(checksum=checksum)
+    assert "checksum" == caught.value.field
+
+
+@pytest.mark.parametrize("commit", ["", "x" * 40, "A" * 40, "a" * 39, "a" * 50])
+def test_what_is_no_commit(commit):
+    with pytest.raises(InvalidDataError) as caught:
+        repository(head_commit=commit)
+    assert "head_commit" == caught.value.field
+
+
+@pytest.mark.parametrize("length", [40, 64])
+def test_a_commit_is_a_whole_hash(length):
+    assert "a" * length == repository(head_commit="a" * length).head_commit
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{"2026-8": 1}, {"2026-13": 1}, {"2026-00": 1}, {"August": 1}, {"": 1},
+     {"2026-08-01": 1}, {"2026-08": -1}, {"2026-08": "many"}, {"٢٠٢٦-٠٨": 1}],
+)  # fmt: skip
+def test_commits_are_counted_by_months(counts):
+    assert {"2026-08": 0} == repository(
+        commits_per_month={"2026-08": 0}
+    ).commits_per_month
+    for schema in (repository, RepositoryUpdate):
+        with pytest.raises(InvalidDataError) as caught:
+            schema(commits_per_month=counts)
+        assert "commits_per_month" == caught.value.field.split(".")[0]
+
+
+@pytest.mark.parametrize("title", ["a\0b", "\0", "\ud800"])
+def test_what_is_no_title(title):
+    for schema in (DocumentCreate, ConversationCreate):
+        with pytest.raises(InvalidDataError) as caught:
+            schema(project_id=1, title=title)
+        assert "title" == caught.value.field
+
+
+def test_half_a_character_is_no_text():
+    with pytest.raises(InvalidDataError) as caught:
+        document(content="\ud800")
+    assert "content" == caught.value.field
+    with pytest.raises(InvalidDataError) as caught:
+        ProjectCreate(name="a", project_idea="b", architecture={"a": ["\ud800"]})
+    assert "architecture" == caught.value.field
 
 
 def test_times_need_a_zone():
@@ -138,6 +195,25 @@ def test_what_is_said_is_not_counted():
     assert (5, 7, "0" * 64, "x") == (
         made.size, made.lines, made.checksum, made.encoding
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", [{}, {"encoding": None}, {"encoding": "utf-8"}])
+@pytest.mark.parametrize("wrong", [{"size": 6}, {"checksum": "0" * 64}])
+def test_what_contradicts_the_content_is_refused(encoding, wrong):
+    (field,) = wrong
+    for schema in (document, DocumentUpdate):
+        with pytest.raises(InvalidDataError, match="contradicts the content") as caught:
+            schema(content="a\n", **encoding, **wrong)
+        assert field == caught.value.field
+
+
+def test_what_agrees_with_the_content_is_kept():
+    marked = "\ufeffé".encode()
+    for data in (marked, marked[3:]):  # a file may have a byte order mark, or none
+        checksum = hashlib.sha256(data).hexdigest()
+        made = document(content="é", size=len(data), checksum=checksum)
+        assert (len(data), checksum) == (made.size, made.checksum)
+    assert 5 == document(content=None, size=5).size
 
 
 def test_a_change_of_the_content_is_counted():

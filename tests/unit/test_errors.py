@@ -26,6 +26,7 @@ EXAMPLES = {
     errors.CorruptDatabaseError: {"message": "no", "path": "x"},
     errors.DatabaseVersionError: {"message": "no", "path": "x"},
     errors.DatabasePermissionError: {"message": "no", "path": "x"},
+    errors.InvalidQuestionError: {"message": "no", "argument": "a", "value": 7},
     errors.NotLoadedError: {"model": "A", "field": "b"},
     errors.PoolTimeoutError: {"connections": 3, "seconds": 1.5},
     errors.QueryTimeoutError: {"statement": "SELECT 1", "seconds": 1.5},

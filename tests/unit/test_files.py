@@ -277,26 +277,38 @@ async def test_only_candidates_are_looked_at_and_never_git_or_links(folder, tmp_
     assert ["build/a.md", "docs/a.md"] == sorted(asked)
 
 
-async def test_names_that_are_no_text_are_found_as_the_importer_writes_them(folder):
-    folder.know("a.md", "one").unlink()
-    folder.know("b.md", "two").unlink()
-    folder.know("c.md", "3").unlink()
-    folder.know("caf\\xe9", "literal")
-    folder.write(os.fsdecode(b"\xff"), "one")
-    folder.write(os.fsdecode(b"caf\xe9"), "two")
-    folder.write("back\\slash", "3")
+async def test_a_path_that_no_document_may_have_is_never_proposed(folder):
+    """
+    A move there would be refused; what the importer has stored is known all the same.
+    """
+    names = [
+        os.fsdecode(b"caf\xe9"),
+        "back\\slash",
+        "new\nline",
+        "aux.md",
+        "c:d",
+        "a/.. /b",
+    ]
+    for number, name in enumerate(names):
+        folder.know(f"{number}.md", f"text {number}").unlink()
+        folder.write(name, f"text {number}")
+    asked = []
 
-    moved = folder.moves(await folder.check())
+    report = await folder.check(is_candidate=asked.append)
 
-    mark = hashlib.sha256(b"caf\xe9").hexdigest()[:8]
-    assert {
-        "a.md": "\\xff", "b.md": f"caf\\xe9~{mark}", "c.md": "back\\slash"
-    } == moved  # fmt: skip
+    assert ((1, 2, 3, 4, 5, 6), (), []) == (report.missing, report.moved, asked)
     again = Folder(folder.root)
-    for path, text in zip(moved.values(), ("one", "two", "3"), strict=True):
-        checksum = hashlib.sha256(text.encode()).hexdigest()
-        again.known.append(KnownFile(len(again.known), path, checksum, len(text)))
-    assert (0, 1, 2) == (await again.check()).unchanged
+    for number, path in enumerate(["caf\\xe9", "back\\slash"]):
+        checksum = hashlib.sha256(f"text {number}".encode()).hexdigest()
+        again.known.append(KnownFile(number, path, checksum, 6))
+    assert (0, 1) == (await again.check()).unchanged
+
+
+async def test_a_report_says_where_it_has_looked(folder):
+    folder.know("a.md")
+    folder.know("b.md").unlink()
+
+    assert {1: "a.md", 2: "b.md"} == (await folder.check()).checked
 
 
 async def test_a_tree_deeper_than_python_recurses_is_searched(folder):

@@ -26,7 +26,7 @@ from project_architect_db.domain.git_commands import (
 )
 from project_architect_db.domain.git_tree import (
     DocumentFacts,
-    count_documents,
+    list_documents,
     read_documents,
     read_repository,
 )
@@ -113,7 +113,7 @@ async def documents(root: str | Path, **options: int) -> dict[str, DocumentFacts
     found = [
         facts async for batch in read_documents(root, **options) for facts in batch
     ]
-    assert len(found) == await count_documents(root)
+    assert len(found) == len(await list_documents(root))
     for facts in found:
         facts.path.encode()
         assert (facts.content is None) == (facts.skipped is not None)
@@ -464,7 +464,7 @@ async def test_what_is_no_working_tree_is_refused_with_the_reason(
     with pytest.raises(NotARepositoryError, match=reason):
         await documents(path)
     with pytest.raises(NotARepositoryError, match=reason):
-        await count_documents(path)
+        await list_documents(path)
 
     assert refused.value.path == str(path)
     assert refused.value.__cause__ is not refused.value
@@ -752,7 +752,7 @@ async def test_excluded_files_are_left_out_and_never_opened(
     ]
 
     assert found == [("a.py", None), ("hard link", "unreadable"), ("z.py", None)]
-    assert await count_documents(tree.root, exclude=iter(exclude)) == 3
+    assert len(await list_documents(tree.root, exclude=iter(exclude))) == 3
 
 
 async def test_files_come_in_batches_sorted_by_path(tree):
@@ -828,7 +828,7 @@ async def test_a_cancelled_reader_leaves_no_git_behind(tree, times):
 
 async def test_a_timeout_while_files_are_listed_leaves_no_git_behind(tree):
     os.mkfifo(tree.root / ".gitignore")
-    counter = asyncio.create_task(count_documents(tree.root))
+    counter = asyncio.create_task(list_documents(tree.root))
     writer = await waiting_git(tree.root / ".gitignore")
 
     with pytest.raises(TimeoutError):

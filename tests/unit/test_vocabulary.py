@@ -40,7 +40,9 @@ def test_words_can_be_added(moods):
     assert "bored" == moods.check("bored")
 
 
-@pytest.mark.parametrize("word", ["", "Bored", "2nd", "so so", "é", "x" * 51, "a\n"])
+@pytest.mark.parametrize(
+    "word", ["", "Bored", "2nd", "so so", "é", "x" * 51, "a\n", None, 5]
+)
 def test_a_word_that_cannot_be(moods, word):
     with pytest.raises(ConfigurationError, match="cannot be a mood"):
         moods.add("fine", word)
@@ -61,6 +63,9 @@ def test_a_word_can_be_required(moods):
     assert ("Cat", "mood", "clam") == (
         caught.value.model, caught.value.field, caught.value.value
     )  # fmt: skip
+    for wrong in (None, 5, ["calm"]):
+        with pytest.raises(InvalidDataError, match="expected text"):
+            moods.require(wrong, model="Cat", field="mood")
 
 
 def test_the_json_schema_shows_the_words(monkeypatch):

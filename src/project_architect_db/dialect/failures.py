@@ -16,7 +16,10 @@ from project_architect_db import errors
 from project_architect_db.settings import DatabaseSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from project_architect_db.dialect.database import Database
 
 NEWEST_FILE_VERSION = 999
 """DuckDB 2.0 writes 64–68 on request and 999 by default (duckdb-facts §10)."""
@@ -27,6 +30,14 @@ _CONFLICT = re.compile(
 )
 _CORRUPT = re.compile(r"Corrupt|Could not read enough|checksum")
 _DUPLICATE = re.compile(r'[Dd]uplicate key "(.*?)"( violates|$)', re.DOTALL)
+_REFERENCED = re.compile(
+    r'foreign key constraint because key "(.*?)" is still referenced', re.DOTALL
+)
+_FOREIGN_KEYS = """
+    SELECT table_name, constraint_name, constraint_column_names, referenced_table
+    FROM duckdb_constraints() WHERE constraint_type = 'FOREIGN KEY'
+    ORDER BY table_name, constraint_name
+"""
 _NO_TABLE = re.compile(
     r'(Catalog Error: )Table with name "?(.+?)"? does not exist!'
     r'(?:\nDid you mean "(.+)"\?)?'
@@ -85,7 +96,58 @@ def raise_ours(context: Any) -> BaseException | None:
     # SQLAlchemy does not name the statement when an error appears with its rows.
     execution = context.execution_context
     statement = context.statement or (execution and execution.statement)
+    found = _REFERENCED.search(str(error)) if isinstance(error, duckdb.Error) else None
+    if found and (keys := _foreign_keys(found[1], statement, context.dialect.database)):
+        return _still_referenced(found[1], statement, keys)
     return statement_error(error, statement, path=context.dialect.database.key)
+
+
+def _foreign_keys(
+    key: str, statement: str | None, database: Database
+) -> list[tuple[str, str, list[str], str]]:
+    """
+    The constraints of DuckDB's that may be meant: it tells no table, but its columns.
+
+    They are read beside the transaction, which the error has ended; so one that it has
+    made itself is not found.
+    """
+    duck = database.cursor()
+    try:
+        rows = duck.execute(_FOREIGN_KEYS).fetchall()
+    finally:
+        database.close(duck)
+    written = re.findall(r"\w+", (statement or "").lower())
+    return [
+        (table, name, columns, parent)
+        for table, name, columns, parent in rows
+        if key.startswith(f"{columns[0]}: ")
+        and all(f"{column}: " in key for column in columns)
+        and parent.lower() in written
+    ]
+
+
+def _still_referenced(
+    key: str, statement: str | None, keys: Sequence[tuple[str, str, list[str], str]]
+) -> errors.StillReferencedError:
+    table, _, columns, parent = keys[0]
+    value = key.removeprefix(f"{columns[0]}: ") if len(columns) == 1 else key
+    rekeyed = not re.match(r"\s*DELETE", statement or "", re.IGNORECASE)
+    error = errors.StillReferencedError(
+        table=table, column=", ".join(columns), parent=parent, keys=[value],
+        rekeyed=rekeyed, statement=statement,
+    )  # fmt: skip
+    named = " or ".join(
+        f"{child}.{', '.join(columns)} (constraint {name} of the database)"
+        for child, name, columns, _ in keys
+    )
+    # Its children cannot go in the same transaction: DuckDB remembers them till COMMIT.
+    message = (
+        f"{parent} {value} cannot {'be changed' if rekeyed else 'go'}: {named} still "
+        "refers to it; delete those rows first, in a transaction of their own, or drop "
+        "the constraint: foreign keys of the metadata are kept without it"
+    )
+    error.args = (message,)
+    return error
 
 
 def statement_error(  # noqa: PLR0911 - one return for each error

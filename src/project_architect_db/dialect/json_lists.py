@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import JSON, ColumnElement, Integer, func, literal
+from sqlalchemy import JSON, ColumnElement, Integer, String, case, cast, func, literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,18 +35,27 @@ def json_appended(column: Any, items: Sequence[Any]) -> ColumnElement[Any]:
     return func.to_json(func.list_concat(*lists), type_=_JSON)
 
 
-def json_merged(
+def json_changed(
     column: Any, position: int, changes: Mapping[str, Any]
 ) -> ColumnElement[Any]:
     """
     The list with some keys of one item changed; those that become `None` go.
 
-    As in RFC 7396, JSON Merge Patch. A position past the end changes nothing.
+    Values are replaced as a whole, whatever is inside of them. An item that is no
+    object becomes one. There has to be one at that position.
     """
     path = f"$[{int(position)}]"
-    item = func.json_extract(column, path)
-    merged = func.json_merge_patch(item, literal(changes, _JSON))
-    return func.json_set(column, path, merged, type_=_JSON)
+    # JSON Merge Patch (RFC 7396) would merge objects inside, and take their nulls for
+    # orders to delete; so the old keys go first, and the new ones follow as text.
+    item = func.json_merge_patch(func.json_extract(column, path), literal({}, _JSON))
+    gone = literal(dict.fromkeys(changes), _JSON)
+    kept: ColumnElement[Any] = func.json_merge_patch(item, gone)
+    new = {name: value for name, value in changes.items() if value is not None}
+    if new:
+        start = func.left(cast(kept, String), -1)  # without its brace
+        text = start + case((start == "{", ""), else_=",")
+        kept = text + func.substr(cast(literal(new, _JSON), String), 2)
+    return func.json_set(column, path, cast(kept, _JSON), type_=_JSON)
 
 
 def json_slice(column: Any, start: int, stop: int) -> ColumnElement[Any]:

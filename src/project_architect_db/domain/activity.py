@@ -4,22 +4,20 @@ What happened, as data: written in the same transaction as what it tells of.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
-from project_architect_db.base import utc_now
+from project_architect_db.domain.events import EventWriting, entity_of, project_of
 from project_architect_db.domain.models import Activity, Project
+from project_architect_db.domain.repository_links import id_in
 from project_architect_db.orm import bulk
 from project_architect_db.orm.bulk_checks import any_of
+from project_architect_db.orm.refusals import each_of, names_of
 from project_architect_db.orm.repository import BaseRepository
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from datetime import datetime
-
-    from sqlalchemy.ext.asyncio import AsyncSession
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from project_architect_db.orm.bulk import Progress
     from project_architect_db.orm.incoming import Data
@@ -88,20 +86,13 @@ class ActivityRepository(BaseRepository[Activity]):
         return await query.order_by("-id").limit(limit).all()
 
 
-def entity_of(model: type[Any]) -> str:
-    """
-    What activity calls a model: ``"document"`` for `Document`.
-    """
-    return model.__name__.lower()
-
-
-class RecordingRepository(BaseRepository[ModelT]):
+class RecordingRepository(EventWriting[ModelT]):
     """
     A repository that writes what it did to the activity.
 
     One record changed is one event; a bulk call is one event with a count. Only what
-    `update` and `bulk_update` change in a `watched` field is always an event of its
-    own, as analytics reads how long a record had which value.
+    `update`, `bulk_update` and `bulk_upsert` change in a `watched` field is always an
+    event of its own, as analytics reads how long a record had which value.
 
     Args:
         session: Any `AsyncSession`.
@@ -109,58 +100,13 @@ class RecordingRepository(BaseRepository[ModelT]):
 
     Attributes:
         watched: Fields, and what a change of them is called.
+        vocabularies: The words that fields may hold, for methods that filter by them.
+
+    Raises:
+        InvalidDataError: The actor is no text, or longer than 255 characters.
     """
 
     watched: ClassVar[Mapping[str, str]] = {}
-
-    def __init__(self, session: AsyncSession, *, actor: str | None = None) -> None:
-        super().__init__(session)
-        self.actor = actor
-
-    def add_event(
-        self, record: Any, action: str, payload: Mapping[str, Any] | None = None, *,
-        occurred_at: datetime | None = None,
-    ) -> None:  # fmt: skip
-        """
-        Have the next flush write what happened to a record.
-        """
-        event = self._event(action, payload, occurred_at=occurred_at)
-        event |= {"entity_id": record.id, "project_id": project_of(record)}
-        self.session.add(Activity(**event))
-
-    async def add_events(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """
-        Write many events at once; each says `action` and what else is to be in its row.
-        """
-        rows = [self._event(**event) for event in events]
-        if rows:
-            await self.session.flush()
-            # Else SQLAlchemy begins a new statement with each change of a NULL.
-            nulls = {"render_nulls": True}
-            await self.session.execute(insert(Activity), rows, execution_options=nulls)
-
-    def _event(
-        self, action: str, payload: Mapping[str, Any] | None = None, *,
-        entity_id: int | None = None, project_id: int | None = None,
-        occurred_at: datetime | None = None,
-    ) -> dict[str, Any]:  # fmt: skip
-        return {
-            "entity": entity_of(self.model), "entity_id": entity_id, "action": action,
-            "project_id": project_id, "actor": self.actor,
-            "payload": dict(payload or {}), "occurred_at": occurred_at or utc_now(),
-        }  # fmt: skip
-
-    def _add_summary(
-        self, action: str, count: int, projects: Iterable[Any] = (), **payload: Any
-    ) -> None:
-        """
-        One event for many records, with their project if it is the same.
-        """
-        if count:
-            shared = {*projects}
-            project_id = shared.pop() if len(shared) == 1 else None
-            event = self._event(action, {"count": count, **payload})
-            self.session.add(Activity(**event | {"project_id": project_id}))
 
     # --- one record ---------------------------------------------------------------
 
@@ -189,8 +135,7 @@ class RecordingRepository(BaseRepository[ModelT]):
         projects = await self._projects_of([id])
         purged = await super()._purge(id, query)
         if purged:
-            event = self._event("deleted", entity_id=id, project_id=projects[0])
-            self.session.add(Activity(**event))
+            self._tell("deleted", {}, entity_id=self._key(id), project_id=projects[0])
         return purged
 
     # --- many records -------------------------------------------------------------
@@ -213,9 +158,11 @@ class RecordingRepository(BaseRepository[ModelT]):
         """
         projects: set[Any] = set()
 
+        given = each_of(self._fields, rows)
+
         def noted() -> Iterator[Data]:
-            for row in rows:
-                projects.add(_given(row, "project_id"))
+            for row in given:
+                projects.add(id_in(row, "project_id"))
                 yield row
 
         count = await super().bulk_insert(noted(), progress=progress)
@@ -228,10 +175,12 @@ class RecordingRepository(BaseRepository[ModelT]):
         """
         Change many records; say what became of watched fields, and count the others.
         """
-        rows = await bulk.checked_by(self._fields.for_update, updates)
+        given = each_of(self._fields, updates)
+        rows = await bulk.checked_by(self._fields.for_update, given)
+        await self._require_links(rows, self._fields.key)
         moves = await self._moves(rows)
         count = await super().bulk_update(rows, progress=progress)
-        await self.add_events(moves)
+        await self._write_events(moves)
         others = {name for row in rows for name in row} - {"id", *self.watched}
         if others:
             self._add_summary("updated", count, fields=sorted(others))
@@ -244,17 +193,15 @@ class RecordingRepository(BaseRepository[ModelT]):
         """
         Add or change many records; say what became of watched fields of known ids.
         """
-        given = [*rows]
-        watched = {"id", *self.watched}
-        moves = await self._moves(
-            [
-                {name: _given(row, name) for name in watched & _names(row)}
-                for row in given
-            ]
-        )
+        # As it will be stored, so that "2" is the record 2 to the events as well.
+        coming = each_of(self._fields, rows)
+        checked = await bulk.checked_by(self._fields.for_upsert, coming)
+        given = [{name: row[name] for name in names} for row, names in checked]
+        await self._require_links(given, names_of(match or self._fields.key))
+        moves = await self._moves(given)
         count = await super().bulk_upsert(given, match=match, progress=progress)
-        await self.add_events(moves)
-        projects = (_given(row, "project_id") for row in given)
+        await self._write_events(moves)
+        projects = (row.get("project_id") for row in given)
         self._add_summary("upserted", count, projects)
         return count
 
@@ -264,24 +211,27 @@ class RecordingRepository(BaseRepository[ModelT]):
         """
         Delete many records, and add one event with their number.
         """
-        given = [*ids]
+        given = [*each_of(self._fields, ids)]
         projects = await self._projects_of(given)
         count = await super().bulk_delete(given, progress=progress)
         self._add_summary("deleted", count, projects)
         return count
 
-    async def delete_where(self, **filters: Any) -> int:
-        """
-        Delete the records that meet the filters, and add one event with their number.
-        """
+    async def _delete_what(self, query: QueryBuilder[ModelT]) -> int:
         projects: Iterable[Any] = ()
         if self.model is not Project:
-            found = self._query(filters).statement
-            found = found.with_only_columns(self.model.project_id).distinct().limit(2)
-            projects = await self.session.scalars(found)
-        count = await super().delete_where(**filters)
+            found = query.statement.with_only_columns(self.model.project_id)
+            projects = await self.session.scalars(found.distinct().limit(2))
+        count = await super()._delete_what(query)
         self._add_summary("deleted", count, projects)
         return count
+
+    async def _require_links(
+        self, rows: Sequence[Mapping[str, Any]], match: Sequence[str]
+    ) -> None:
+        """
+        Raise before many rows are written that would link what does not belong.
+        """
 
     # --- what it was before -------------------------------------------------------
 
@@ -321,18 +271,3 @@ class RecordingRepository(BaseRepository[ModelT]):
         columns = (self.model.id, project, getattr(self.model, name))
         found = select(*columns).where(any_of([self.model.id], given))
         return [*await self.session.execute(found)]
-
-
-def _names(row: Data) -> set[str]:
-    return set(row) if isinstance(row, Mapping) else row.model_fields_set
-
-
-def _given(row: Data, name: str) -> Any:
-    return row.get(name) if isinstance(row, Mapping) else getattr(row, name, None)
-
-
-def project_of(record: Any) -> int:
-    """
-    The id of the project that a record is, or belongs to.
-    """
-    return int(record.id if isinstance(record, Project) else record.project_id)

@@ -8,19 +8,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import DateTime, and_, func, select, try_cast, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import defer
 from sqlalchemy.orm.util import identity_key
 
 from project_architect_db.dialect.json_lists import (
     json_appended,
-    json_items,
+    json_changed,
     json_length,
-    json_merged,
     json_slice,
 )
 from project_architect_db.domain.activity import RecordingRepository
-from project_architect_db.domain.models import Activity, Conversation
+from project_architect_db.domain.arguments import require_number
+from project_architect_db.domain.message_lists import rhythm
+from project_architect_db.domain.models import Conversation
 from project_architect_db.domain.schema_parts import (
     Message,
     MessageUpdate,
@@ -30,6 +31,7 @@ from project_architect_db.domain.schemas import ConversationCreate, Conversation
 from project_architect_db.domain.stages import Stage, read_stages
 from project_architect_db.domain.vocabulary import PHASES
 from project_architect_db.errors import InvalidDataError, NotFoundError
+from project_architect_db.orm.refusals import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 
 _MESSAGES: Any = Conversation.messages
+_MOST = 2**31 - 1
+"""Messages of a conversation that can be counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +99,7 @@ class ConversationRepository(RecordingRepository[Conversation]):
     create_schema = ConversationCreate
     update_schema = ConversationUpdate
     watched = {"phase": "phase_changed"}
+    vocabularies = {"phase": PHASES}
 
     # --- finding ------------------------------------------------------------------
 
@@ -104,7 +109,11 @@ class ConversationRepository(RecordingRepository[Conversation]):
     ) -> Page[Conversation]:  # fmt: skip
         """
         The conversations of a project, the latest changed first, page by page.
+
+        Raises:
+            InvalidDataError: There is no such phase, or no such page.
         """
+        self._require_words(**filters)
         return await self.paginate(
             limit, cursor=cursor, order_by=("-updated_at",), project_id=project_id,
             **filters,
@@ -119,7 +128,7 @@ class ConversationRepository(RecordingRepository[Conversation]):
         Raises:
             InvalidDataError: There is no such phase.
         """
-        PHASES.require(phase, model="Conversation", field="phase")
+        self._require_words(phase=phase)
         query = self.base_query().filter(phase=phase)
         if project_id is not None:
             query = query.filter(project_id=project_id)
@@ -135,7 +144,8 @@ class ConversationRepository(RecordingRepository[Conversation]):
         """
         Have many conversations go on to another phase; return how many there were.
         """
-        return await self.bulk_update([{"id": id_, "phase": phase} for id_ in ids])
+        each = each_of(self._fields, ids)
+        return await self.bulk_update([{"id": id_, "phase": phase} for id_ in each])
 
     # --- messages -----------------------------------------------------------------
 
@@ -160,9 +170,10 @@ class ConversationRepository(RecordingRepository[Conversation]):
         """
         Add messages at the end, in their order.
         """
+        id = self._key(id)
         new = [
             Message.model_validate(message).model_dump(mode="json")
-            for message in messages
+            for message in each_of(self._fields, messages)
         ]
         if not new:
             return []
@@ -175,7 +186,7 @@ class ConversationRepository(RecordingRepository[Conversation]):
             )  # fmt: skip
         added = [_numbered(kept, first + number) for number, kept in enumerate(new)]
         for message in added:
-            self._tell("message_added", id, project_id, message)
+            self._tell_of("message_added", id, project_id, message)
         return added
 
     async def edit_message(
@@ -187,21 +198,22 @@ class ConversationRepository(RecordingRepository[Conversation]):
         Args:
             id: Of the conversation.
             position: Of the message, from 0.
-            changes: Fields of a message.
+            changes: Fields of a message, each replaced as a whole: what a dict had
+                inside is not merged with what it is to have.
 
         Raises:
             NotFoundError: There is no such conversation.
             InvalidDataError: There is no such message, or a change does not fit.
         """
+        id = self._key(id)
+        require_number(position, model="Conversation", field="position")
         given = MessageUpdate.model_validate(changes)
         patch = given.model_dump(mode="json", exclude_unset=True)
-        if position < 0:
-            raise self._no_message(position, "positions are counted from 0")
         _, project_id = await self._write(
-            id, json_merged(_MESSAGES, position, patch), position=position
+            id, json_changed(_MESSAGES, position, patch), position=position
         )
         (edited,) = await self.messages(id, position, 1)
-        self._tell("message_edited", id, project_id, edited)
+        self._tell_of("message_edited", id, project_id, edited)
         return edited
 
     async def messages(
@@ -214,13 +226,11 @@ class ConversationRepository(RecordingRepository[Conversation]):
             NotFoundError: There is no such conversation.
             InvalidDataError: `offset` or `limit` is negative.
         """
+        id = self._key(id)
         for name, value in {"offset": offset, "limit": limit}.items():
-            if value < 0:
-                raise InvalidDataError(
-                    "it must not be negative",
-                    model="Conversation", field=name, value=value,
-                )  # fmt: skip
-        part = json_slice(_MESSAGES, offset, offset + limit)
+            require_number(value, model="Conversation", field=name)
+        first, past = min(offset, _MOST), min(offset + limit, _MOST)
+        part = json_slice(_MESSAGES, first, past)
         found = await self.session.scalar(select(part).where(Conversation.id == id))
         if found is None:
             raise NotFoundError(model="Conversation", id=id)
@@ -235,6 +245,7 @@ class ConversationRepository(RecordingRepository[Conversation]):
         Returns:
             How many messages there are now, and the project.
         """
+        await self.session.flush()  # else what an object has changed would be lost
         statement = update(Conversation).where(Conversation.id == id)
         if position is not None:
             statement = statement.where(json_length(_MESSAGES) > position)
@@ -261,15 +272,14 @@ class ConversationRepository(RecordingRepository[Conversation]):
             problem, model="Conversation", field="position", value=position
         )
 
-    def _tell(
+    def _tell_of(
         self, action: str, id: int, project_id: int, message: StoredMessage
     ) -> None:
         payload = {
             "position": message.position, "role": message.role,
             "length": len(message.content),
         }  # fmt: skip
-        event = self._event(action, payload, entity_id=id, project_id=project_id)
-        self.session.add(Activity(**event))
+        self._tell(action, payload, entity_id=id, project_id=project_id)
 
     # --- how it went --------------------------------------------------------------
 
@@ -280,9 +290,12 @@ class ConversationRepository(RecordingRepository[Conversation]):
         Raises:
             NotFoundError: There is no such conversation.
         """
+        id = self._key(id)
         query = self.base_query().options(defer(_MESSAGES)).filter(id=id)
-        conversation = await query.one()
-        row = (await self.session.execute(_rhythm(id))).one()
+        conversation = await query.one_or_none()
+        if conversation is None:
+            raise NotFoundError(model="Conversation", id=id)
+        row = (await self.session.execute(rhythm(id))).one()
         return ConversationFlow(
             conversation_id=id,
             stages=await read_stages(
@@ -301,37 +314,3 @@ class ConversationRepository(RecordingRepository[Conversation]):
 
 def _numbered(kept: dict[str, Any], position: int) -> StoredMessage:
     return StoredMessage.model_validate({**kept, "position": position})
-
-
-def _rhythm(id: int) -> Any:
-    """
-    A query for the numbers and times of the messages of a conversation.
-    """
-    item, position = json_items(_MESSAGES)
-    each = (
-        select(item.label("message"), position.label("position"))
-        .where(Conversation.id == id)
-        .subquery()
-    )
-    message = each.c.message
-    at = try_cast(message["at"].as_string(), DateTime(timezone=True))
-    before = func.lag(at, type_=at.type).over(order_by=each.c.position)
-    role = message["role"].as_string()
-    told = select(
-        role.label("role"),
-        func.length(message["content"].as_string()).label("length"),
-        at.label("at"),
-        func.lag(role).over(order_by=each.c.position).label("role_before"),
-        (at - before).label("gap"),
-    ).subquery()
-    answered = and_(told.c.role == "assistant", told.c.role_before == "user")
-    return select(
-        func.count().label("messages"),
-        func.histogram(told.c.role).label("by_role"),
-        func.avg(told.c.length).label("length"),
-        func.min(told.c.at).label("first"),
-        func.max(told.c.at).label("last"),
-        func.avg(told.c.gap).label("gap"),
-        func.max(told.c.gap).label("longest"),
-        func.avg(told.c.gap).filter(answered).label("response"),
-    ).select_from(told)

@@ -5,31 +5,36 @@ The repository of documents.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import distinct, func, select
 
-from project_architect_db.base import utc_now
 from project_architect_db.dialect.database import open_files
-from project_architect_db.domain.activity import RecordingRepository
-from project_architect_db.domain.file_reading import Skipped
+from project_architect_db.domain.arguments import (
+    require_fitting,
+    require_folder,
+    require_text,
+)
+from project_architect_db.domain.document_paths import UniquePaths, find_owner
+from project_architect_db.domain.file_notes import NotedFiles, take_notes
 from project_architect_db.domain.files import FileReport, KnownFile, check_files
 from project_architect_db.domain.models import Activity, Document, Repository
-from project_architect_db.domain.paths import resolve_path
+from project_architect_db.domain.paths import clean_path, resolve_path
 from project_architect_db.domain.schemas import DocumentCreate, DocumentUpdate
 from project_architect_db.domain.search import DocumentSearch, SearchResult
 from project_architect_db.domain.vocabulary import DOCUMENT_KINDS
 from project_architect_db.engine.address import wal_of
 from project_architect_db.errors import (
-    DuplicateError,
     InvalidDataError,
     NotFoundError,
+    UnsafePathError,
 )
 from project_architect_db.orm import bulk
-from project_architect_db.orm.bulk_checks import any_of
 from project_architect_db.orm.fields import fields_of
+from project_architect_db.orm.refusals import each_of
 
 if TYPE_CHECKING:
     import os
@@ -60,9 +65,13 @@ class DocumentUsage:
     last_changed_at: datetime | None
 
 
-class DocumentRepository(RecordingRepository[Document]):
+class DocumentRepository(UniquePaths):
     """
     Documents, their files, and full-text search in them.
+
+    In a repository, or in a project for documents of none, no two have the same path:
+    `create`, `update`, `upsert` and `move` ask for that with one small query, and
+    `bulk_create` with one or two for all rows. The other bulk methods do not ask.
 
     Example:
         >>> async with DatabaseEngine(":memory:") as engine:
@@ -82,6 +91,7 @@ class DocumentRepository(RecordingRepository[Document]):
     create_schema = DocumentCreate
     update_schema = DocumentUpdate
     watched = {"path": "moved"}
+    vocabularies = {"kind": DOCUMENT_KINDS}
 
     async def list_by_project(
         self, project_id: int, limit: int = 100, *, kind: str | None = None,
@@ -94,8 +104,8 @@ class DocumentRepository(RecordingRepository[Document]):
             InvalidDataError: There is no such kind.
         """
         if kind is not None:
-            DOCUMENT_KINDS.require(kind, model="Document", field="kind")
             filters["kind"] = kind
+        self._require_words(**filters)
         return await self.paginate(
             limit, cursor=cursor, project_id=project_id, **filters
         )
@@ -122,7 +132,16 @@ class DocumentRepository(RecordingRepository[Document]):
     ) -> Document | None:
         """
         The document with this path, among those of a repository or without one.
+
+        The path may be written as `create` takes it, such as ``./docs//plan.md``.
+
+        Raises:
+            InvalidDataError: It is no text, or an id none.
         """
+        require_text(path, model="Document", field="path")
+        with suppress(UnsafePathError):  # the importer has some that others may not
+            path = clean_path(path)
+        repository_id = self._fitting(repository_id, Document.repository_id)
         query = self.base_query().filter(project_id=project_id, path=path)
         query = query.filter(Document.repository_id.is_not_distinct_from(repository_id))
         return await query.order_by("id").first()
@@ -136,16 +155,13 @@ class DocumentRepository(RecordingRepository[Document]):
             InvalidDataError: The path is none that a document may have.
             DuplicateError: Another document is there.
         """
+        if path is None:
+            raise InvalidDataError(
+                "give the path to move to; update() can take it away",
+                model="Document", field="path", value=None,
+            )  # fmt: skip
         changes = DocumentUpdate(path=path).changes()
-        document = await self.get_one(id)
-        there = await self.get_by_path(
-            changes["path"],
-            project_id=document.project_id, repository_id=document.repository_id,
-        )  # fmt: skip
-        if there is not None and there is not document:
-            key = f"path: {changes['path']}"
-            raise DuplicateError(f"there is a Document with {key}", key=key)
-        return await self._change(document, changes)
+        return await self._change(await self.get_one(id), changes)
 
     async def resolve(
         self, id: int, root: str | os.PathLike[str] | None = None
@@ -167,6 +183,7 @@ class DocumentRepository(RecordingRepository[Document]):
             raise InvalidDataError(
                 "it has none", model="Document", field="path", value=None
             )
+        self._require_root(root)
         root = root or await self._root(document.repository_id)
         return await asyncio.to_thread(resolve_path, root, document.path)
 
@@ -184,13 +201,22 @@ class DocumentRepository(RecordingRepository[Document]):
         Args:
             root: The folder that paths start from; by default the repository's.
             repository_id: The documents of this repository …
-            project_id: … or those of this project that are of no repository.
+            project_id: … or those of this project that are of no repository. Without
+                either, the root tells the repository that is there; if there is
+                none, the documents are those of the only project that has some of
+                no repository.
             progress: Called with the number of documents looked at so far, and of all.
 
         Raises:
-            InvalidDataError: There is nothing that paths start from.
+            InvalidDataError: There is nothing that paths start from, or without
+                either id it may be the documents of several that are meant.
             ConfigurationError: The root is no folder.
         """
+        self._require_root(root)
+        repository_id = self._fitting(repository_id, Document.repository_id)
+        project_id = self._fitting(project_id, Document.project_id)
+        if root is not None and repository_id is None and project_id is None:
+            repository_id, project_id = await find_owner(self.session, root)
         columns = (Document.id, Document.path, Document.checksum, Document.size)
         query = select(*columns).where(Document.path.is_not(None)).order_by(Document.id)
         if project_id is not None:
@@ -204,51 +230,44 @@ class DocumentRepository(RecordingRepository[Document]):
         root = root or await self._root(repository_id)
         return await check_files(root, known, exclude=closed, progress=progress)
 
-    async def note_files(self, report: FileReport) -> None:
+    async def note_files(self, report: FileReport) -> NotedFiles:
         """
         Write what `check_files` has found: new paths, and since when files are missing.
 
-        The content of a changed file is left to whoever reads it.
-        """
-        moved = {file.id: (file.old_path, file.new_path) for file in report.moved}
-        here = [*report.unchanged, *(file.id for file in report.changed), *moved]
-        here += (id_ for reason in _THERE for id_ in report.skipped.get(reason, ()))
-        gone = await self._among(report.missing, Document.missing_since.is_(None))
-        back = await self._among(here, Document.missing_since.is_not(None))
-        now = utc_now()
-        rows: list[dict[str, Any]] = [
-            *({"id": id_, "path": new} for id_, (_, new) in moved.items()),
-            *({"id": id_, "missing_since": now} for id_, _ in gone),
-            *({"id": id_, "missing_since": None} for id_, _ in back),
-        ]
-        await bulk.update_many(
-            self.session, fields_of(Document), rows, among=self.base_query().statement
-        )
-        events = [
-            *(("missing", row, {}) for row in gone),
-            *(("found", row, {}) for row in back),
-            *(
-                ("moved", row, dict(zip(("from", "to"), moved[row[0]], strict=True)))
-                for row in await self._among([*moved])
-            ),
-        ]
-        await self.add_events(
-            {"action": action, "entity_id": id_, "project_id": project_id,
-             "payload": payload}
-            for action, (id_, project_id), payload in events
-        )  # fmt: skip
+        The content of a changed file is left to whoever reads it. A report may be old:
+        nothing is written about documents that are gone or have another path by now,
+        and none moves to where another is.
 
-    async def _among(
-        self, ids: Iterable[int], *conditions: ColumnElement[bool]
-    ) -> list[tuple[int, int]]:
+        Returns:
+            How many documents were moved, missing, found and skipped.
+
+        Raises:
+            InvalidDataError: It is no such report.
         """
-        Those documents, and their projects, that meet the conditions.
+        if not isinstance(report, FileReport):
+            raise InvalidDataError(
+                f"expected what check_files() gives, not {type(report).__name__}",
+                model="Document", field="report", value=report,
+            )  # fmt: skip
+        among = self.base_query().statement
+        notes = await take_notes(self.session, report, among)
+        await bulk.update_many(
+            self.session, fields_of(Document), notes.rows(), among=among
+        )
+        await self._write_events(notes.events())
+        return notes.counted()
+
+    def _require_root(self, root: object) -> None:
+        if root is not None:
+            require_folder(root, model="Document", field="root")
+
+    def _fitting(self, id: int | None, column: Any) -> int | None:
         """
-        key: Any = Document.id
-        chosen = any_of([key], [(id_,) for id_ in ids])
-        found = select(Document.id, Document.project_id).where(chosen, *conditions)
-        rows = await self.session.execute(found.order_by(key))
-        return [(id_, project_id) for id_, project_id in rows]
+        The id of a project or a repository, if there is one.
+        """
+        if id is None:
+            return None
+        return int(require_fitting(id, column, model="Document", field=column.key))
 
     async def _root(self, repository_id: int | None) -> str:
         query = select(Repository.path).where(Repository.id == repository_id)
@@ -268,8 +287,9 @@ class DocumentRepository(RecordingRepository[Document]):
 
         Nothing else records a read: an app decides what counts as one.
         """
-        rows = await self._select([*dict.fromkeys(ids)], "id")
-        await self.add_events(
+        keys = self._fields.keys_of([*each_of(self._fields, ids)])
+        rows = await self._select(dict.fromkeys(key for (key,) in keys), "id")
+        await self._write_events(
             {"action": "read", "entity_id": id_, "project_id": project_id}
             for id_, project_id, _ in rows
         )
@@ -282,6 +302,7 @@ class DocumentRepository(RecordingRepository[Document]):
         Raises:
             NotFoundError: There is no such document.
         """
+        id = self._key(id)
         if not await self.exists(id=id):
             raise NotFoundError(model="Document", id=id)
         is_read, changed = Activity.action == "read", Activity.action.in_(_CHANGES)
@@ -304,6 +325,4 @@ class DocumentRepository(RecordingRepository[Document]):
         )  # fmt: skip
 
 
-# Why a file was not read that is there all the same.
-_THERE: tuple[Skipped, ...] = ("binary", "too large")
 _CHANGES = ["updated", "changed", "moved"]

@@ -21,7 +21,7 @@ from project_architect_db.domain.file_reading import (
     read_below,
     read_known,
 )
-from project_architect_db.domain.paths import readable_name, real_folder
+from project_architect_db.domain.paths import is_clean, readable_name, real_folder
 from project_architect_db.errors import ConfigurationError
 
 _Path = str | os.PathLike[str]
@@ -70,6 +70,7 @@ class FileReport:
         moved: Files in a new place.
         missing: The documents whose file is nowhere below the root.
         skipped: Why files could not be compared, as ``"binary"``, and the documents.
+        checked: The path of each document, where its file was looked for.
     """
 
     unchanged: tuple[int, ...] = ()
@@ -77,6 +78,7 @@ class FileReport:
     moved: tuple[MovedFile, ...] = ()
     missing: tuple[int, ...] = ()
     skipped: dict[Skipped, tuple[int, ...]] = field(default_factory=dict)
+    checked: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 async def check_files(
@@ -100,7 +102,8 @@ async def check_files(
         root: The folder that the paths start from.
         known: The files; their paths need not be unique.
         is_candidate: By its path, whether a file can be one that has moved; asked in
-            a thread. By default all can, but those in a folder called `.git`.
+            a thread. By default all can, but those in a folder called `.git`, and
+            those that no document may be called like, as `clean_path` says.
         max_bytes: A larger file is not read.
         exclude: Files never to open, such as an open database.
         progress: Called with the number of documents whose fate is known, and of all.
@@ -134,7 +137,8 @@ async def check_files(
         await asyncio.to_thread(_folder, root)  # is it still there?
         if progress is not None:
             progress(len(known), len(known))
-    return check.report()
+    paths = {file.id: file.path for file in known}
+    return replace(check.report(), checked=paths)
 
 
 def _folder(root: _Path) -> Path:
@@ -230,11 +234,9 @@ class _Search:
     def _look_at(self, file: Path, closed: set[tuple[int, int]]) -> None:
         top = self._check.top
         parts = file.relative_to(top).parts
-        path = readable_name(
-            os.fsencode("/".join(parts)),
-            lambda text: os.path.lexists(top / text.decode()),
-        )
-        if path in self._taken or not self._is_candidate(path):
+        path = readable_name(os.fsencode("/".join(parts)))
+        # What no document may be called is not proposed: a move would be refused.
+        if path in self._taken or not is_clean(path) or not self._is_candidate(path):
             return
         facts = read_below(top, parts, path, self._check.max_bytes, closed)
         if (facts.size, facts.sha256) in self._wanted:

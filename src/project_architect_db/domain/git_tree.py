@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import os
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 from project_architect_db.domain.file_reading import (
@@ -34,13 +35,17 @@ from project_architect_db.domain.paths import readable_name
 __all__ = [
     "DocumentFacts",
     "RepositoryFacts",
-    "count_documents",
+    "find_sizes",
+    "list_documents",
+    "read_contents",
     "read_documents",
     "read_repository",
 ]
 
 _Path = str | os.PathLike[str]
 _BATCH_BYTES = 1 << 24
+_SLICE = 200
+"""Files looked at in one go, in a thread; between two the task can be cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,13 +114,6 @@ async def read_repository(path: _Path) -> RepositoryFacts:
     )
 
 
-async def count_documents(root: _Path, *, exclude: Iterable[_Path] = ()) -> int:
-    """
-    How many documents `read_documents` will yield, without opening them.
-    """
-    return len((await _list_documents(root, exclude))[1])
-
-
 async def read_documents(
     root: _Path,
     *,
@@ -148,6 +146,66 @@ async def read_documents(
         )
         start += len(batch)
         yield batch
+
+
+async def list_documents(
+    root: _Path, *, exclude: Iterable[_Path] = ()
+) -> dict[str, bytes]:
+    """
+    The paths that `read_documents` will yield, and the names of the files in git.
+    """
+    _, names = await _list_documents(root, exclude)
+    return await asyncio.to_thread(
+        lambda: {_path_of(name, names): name for name in names}
+    )
+
+
+async def find_sizes(root: Path, files: Mapping[str, bytes]) -> dict[str, int]:
+    """
+    The sizes of those files that are there, by path, without opening them.
+
+    Of one that is there and cannot be reached the size is 0.
+    """
+    there: dict[str, int] = {}
+    # None is small enough to be opened: what is too large is a file.
+    async for facts in _look_at(root, files, -1, ()):
+        if facts.skipped in {"too large", "unreadable"}:
+            there[facts.path] = facts.size
+    return there
+
+
+async def read_contents(
+    root: Path, files: Mapping[str, bytes], *, exclude: Collection[_Path] = ()
+) -> dict[str, tuple[int, str]]:
+    """
+    The sizes and checksums of files of some text, by path; the text is not kept.
+
+    Args:
+        root: The top of the working tree.
+        files: As from `list_documents`.
+        exclude: Files never to open.
+    """
+    return {
+        facts.path: (facts.size, facts.sha256)
+        async for facts in _look_at(root, files, MAX_BYTES, exclude)
+        if facts.sha256 is not None and facts.skipped is None
+    }
+
+
+async def _look_at(
+    root: Path, files: Mapping[str, bytes], max_bytes: int, exclude: Collection[_Path]
+) -> AsyncGenerator[DocumentFacts, None]:
+    def look(chosen: Sequence[tuple[str, bytes]]) -> list[DocumentFacts]:
+        closed = identities(exclude)
+        return [
+            replace(_read_one(root, name, path, max_bytes, closed), content=None)
+            for path, name in chosen
+        ]
+
+    waiting = iter(files.items())
+    while chosen := list(islice(waiting, _SLICE)):
+        for facts in await asyncio.to_thread(look, chosen):
+            yield facts
 
 
 async def _list_documents(
@@ -196,9 +254,7 @@ def _read_batch(
     batch: list[DocumentFacts] = []
     read = 0
     for name in names[chosen.start : chosen.stop]:
-        path = readable_name(name, lambda text: _position(text, names) is not None)
-        parts = os.fsdecode(name).split("/")
-        facts = read_below(root, parts, path, max_bytes, closed)
+        facts = _read_one(root, name, _path_of(name, names), max_bytes, closed)
         if facts.skipped == "folder":  # git lists one only for the repository in it
             facts = replace(facts, skipped="submodule")
         batch.append(facts)
@@ -206,3 +262,16 @@ def _read_batch(
         if read >= _BATCH_BYTES:
             break
     return batch
+
+
+def _path_of(name: bytes, names: list[bytes]) -> str:
+    """
+    The path of a document, as text.
+    """
+    return readable_name(name, lambda text: _position(text, names) is not None)
+
+
+def _read_one(
+    root: Path, name: bytes, path: str, max_bytes: int, closed: set[tuple[int, int]]
+) -> DocumentFacts:
+    return read_below(root, os.fsdecode(name).split("/"), path, max_bytes, closed)

@@ -23,10 +23,8 @@ from project_architect_db.domain.git_history import (
     read_graph,
     read_tags,
 )
-from project_architect_db.domain.import_conversations import (
-    ReleaseConversations,
-    message_of,
-)
+from project_architect_db.domain.import_conversations import ReleaseConversations
+from project_architect_db.domain.import_messages import HASH, message_of
 from project_architect_db.domain.import_plan import plan_stretches
 from project_architect_db.domain.import_report import UNSEEN, ImportReport
 from project_architect_db.domain.models import Activity, Document
@@ -40,8 +38,6 @@ if TYPE_CHECKING:
     from project_architect_db.engine import ArchitectSession, DatabaseEngine
 
 COMMITS_PER_BATCH = 400
-
-_HASH = Activity.payload["hash"].as_string()
 
 
 @dataclass(slots=True)
@@ -82,10 +78,10 @@ async def import_history(
             ReleaseConversations(report, stretches, place),
             await _document_ids(session, report.repository_id),
         )  # fmt: skip
-        await _forget(session, report, gone)
         moved = await _write_releases(session, report, tags)
         if work.new or gone or moved:
             await work.conversations.arrange(session, gone)
+        await _forget(session, report, gone)
     for start in range(0, len(work.new), COMMITS_PER_BATCH):
         chosen = work.new[start : start + COMMITS_PER_BATCH]
         commits = await read_commits(facts.root, chosen, boundary=boundary)
@@ -111,7 +107,7 @@ async def _known_commits(
     """
     cut_off = Activity.payload["cut_off"].as_boolean()
     rows = await session.stream(
-        select(_HASH, cut_off).where(_events_of(repository_id, "commit"))
+        select(HASH, cut_off).where(_events_of(repository_id, "commit"))
     )
     return {hash_: bool(cut) async for hash_, cut in rows}
 
@@ -143,7 +139,7 @@ async def _forget(
     commits = _events_of(report.repository_id, "commit")
     await session.execute(
         delete(Activity).where(
-            or_(commits, changes), any_of([_HASH], [(hash_,) for hash_ in gone])
+            or_(commits, changes), any_of([HASH], [(hash_,) for hash_ in gone])
         ),
         execution_options=UNSEEN,
     )
@@ -158,7 +154,7 @@ async def _write_releases(
     """
     rows = await session.execute(
         select(
-            Activity.payload["tag"].as_string(), _HASH, Activity.occurred_at,
+            Activity.payload["tag"].as_string(), HASH, Activity.occurred_at,
             Activity.id,
         ).where(_events_of(report.repository_id, "release"))
     )  # fmt: skip
@@ -189,9 +185,13 @@ async def _write_commits(
     """
     events = await asyncio.to_thread(lambda: [*_events(commits, work)])
     await work.report.record(session, events)
+    told = await work.conversations.told(session, [commit.hash for commit in commits])
     grouped = itertools.groupby(commits, lambda commit: work.place[commit.hash])
     for number, members in grouped:
-        messages = [message_of(commit) for commit in members]
+        messages = [
+            message_of(commit, work.report.repository_id)
+            for commit in members if commit.hash not in told
+        ]  # fmt: skip
         await work.conversations.add(session, number, messages)
     work.report.commits += len(commits)
 

@@ -38,6 +38,7 @@ class ImportReport:
         added: Documents that were new.
         updated: Documents whose file had changed.
         unchanged: Documents left as they were.
+        moved: Documents whose file is in another place, with the same content.
         removed: Documents whose file is gone.
         skipped: Files that are no text, by reason.
         commits: Commits that were new.
@@ -52,6 +53,7 @@ class ImportReport:
     added: int = 0
     updated: int = 0
     unchanged: int = 0
+    moved: int = 0
     removed: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     commits: int = 0
@@ -80,11 +82,13 @@ class ImportReport:
             self.events += len(rows)
 
     async def record_count(
-        self, session: AsyncSession, entity: str, action: str, count: int
-    ) -> None:
+        self, session: AsyncSession, entity: str, action: str, count: int,
+        **payload: Any,
+    ) -> None:  # fmt: skip
         """
         Write one event that tells of many records, unless there are none.
         """
         if count:
-            event = {"entity": entity, "action": action, "payload": {"count": count}}
+            payload = {"count": count, **payload}
+            event = {"entity": entity, "action": action, "payload": payload}
             await self.record(session, [event])

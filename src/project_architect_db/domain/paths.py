@@ -73,6 +73,16 @@ def clean_path(text: str) -> str:
     return path
 
 
+def is_clean(path: str) -> bool:
+    """
+    Whether a path is what `clean_path` would make of it.
+    """
+    try:
+        return clean_path(path) == path
+    except UnsafePathError:
+        return False
+
+
 def _problem(text: str) -> str | None:
     """
     Why the text as a whole cannot be a path.
@@ -94,6 +104,8 @@ def _as_others_read_it(text: str) -> str:
 
     They normalise full-width dots and slashes, and skip characters without a width.
     """
+    if text.isascii():  # which has none of them
+        return text
     plain = unicodedata.normalize("NFKC", text).translate(_SLASHES)
     return "".join(c for c in plain if unicodedata.category(c) != "Cf")
 

@@ -12,6 +12,11 @@ from sqlalchemy import Float, case, cast, exists, func, literal, select
 
 from project_architect_db.base import utc_now
 from project_architect_db.domain.activity import RecordingRepository
+from project_architect_db.domain.arguments import (
+    require_fitting,
+    require_number,
+    require_text,
+)
 from project_architect_db.domain.models import (
     Activity,
     Conversation,
@@ -22,7 +27,12 @@ from project_architect_db.domain.models import (
 from project_architect_db.domain.project_metrics import ProjectMetrics, read_metrics
 from project_architect_db.domain.schemas import ProjectCreate, ProjectUpdate
 from project_architect_db.domain.stages import duration
-from project_architect_db.domain.vocabulary import PROJECT_STATUSES
+from project_architect_db.domain.vocabulary import (
+    BUILD_STATUSES,
+    PHASES,
+    PROJECT_STATUSES,
+)
+from project_architect_db.orm.refusals import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,6 +109,7 @@ class ProjectRepository(RecordingRepository[Project]):
     create_schema = ProjectCreate
     update_schema = ProjectUpdate
     watched = {"status": "status_changed"}
+    vocabularies = {"status": PROJECT_STATUSES}
 
     # --- status -------------------------------------------------------------------
 
@@ -112,7 +123,8 @@ class ProjectRepository(RecordingRepository[Project]):
         """
         Have many projects go on to another status, and return how many there were.
         """
-        return await self.bulk_update([{"id": id_, "status": status} for id_ in ids])
+        each = each_of(self._fields, ids)
+        return await self.bulk_update([{"id": id_, "status": status} for id_ in each])
 
     async def get_by_status(
         self, status: str, *, limit: int = 100, offset: int = 0
@@ -121,9 +133,11 @@ class ProjectRepository(RecordingRepository[Project]):
         The projects of a status, and what is to be said of all of them.
 
         Raises:
-            InvalidDataError: There is no such status.
+            InvalidDataError: There is no such status, or no such page.
         """
-        PROJECT_STATUSES.require(status, model="Project", field="status")
+        self._require_words(status=status)
+        query = self.base_query().filter(status=status).order_by("-updated_at", "id")
+        query = query.limit(limit).offset(offset)
         changed = (
             select(func.max(Activity.occurred_at).label("at"))
             .where(
@@ -147,9 +161,8 @@ class ProjectRepository(RecordingRepository[Project]):
                 ).select_from(Project)
             )
         ).one()
-        query = self.base_query().filter(status=status).order_by("-updated_at", "id")
         return StatusOverview(
-            status, await query.limit(limit).offset(offset).all(), total,
+            status, await query.all(), total,
             total / everything if everything else 0.0, duration(age), duration(stay),
         )  # fmt: skip
 
@@ -161,8 +174,12 @@ class ProjectRepository(RecordingRepository[Project]):
 
         Case and accents do not matter, a word may be the beginning or the middle of
         one, and may be misspelt by a letter or two.
+
+        Raises:
+            InvalidDataError: It is no text, or the limit no number.
         """
-        words = text.split()
+        words = require_text(text, model="Project", field="name").split()
+        require_number(limit, model="Project", field="limit")
         if not words:
             return []
         name = func.lower(func.strip_accents(Project.name))
@@ -192,7 +209,19 @@ class ProjectRepository(RecordingRepository[Project]):
             idle_since: Nothing has happened since.
             limit: The most of them.
             filters: Lookups on the projects themselves.
+
+        Raises:
+            InvalidDataError: There is no such phase or status, or it is no such value.
         """
+        self._require_words(**filters)
+        if language is not None:
+            require_text(language, model="Document", field="language")
+        if phase is not None:
+            PHASES.require(phase, model="Conversation", field="phase")
+        if build_status is not None:
+            BUILD_STATUSES.require(
+                build_status, model="Repository", field="build_status"
+            )
         conditions: list[ColumnElement[bool]] = [
             exists().where(model.project_id == Project.id, column == value)
             for model, column, value in (
@@ -203,12 +232,11 @@ class ProjectRepository(RecordingRepository[Project]):
             if value is not None
         ]
         if idle_since is not None:
-            conditions.append(
-                ~exists().where(
-                    Activity.project_id == Project.id,
-                    Activity.occurred_at >= idle_since,
-                )
+            since = require_fitting(
+                idle_since, Activity.occurred_at, model="Project", field="idle_since"
             )
+            happened = Activity.project_id == Project.id, Activity.occurred_at >= since
+            conditions.append(~exists().where(*happened))
         query = self.base_query().filter(*conditions, **filters)
         return await query.order_by("id").limit(limit).all()
 
@@ -240,7 +268,11 @@ class ProjectRepository(RecordingRepository[Project]):
     ) -> list[ProjectSummary]:
         """
         One row for each project with what it has, in one query.
+
+        Raises:
+            InvalidDataError: There is no such status, or it is no such value.
         """
+        self._require_words(**filters)
         query = self.base_query().filter(**filters).order_by("id").limit(limit)
         chosen = query.statement.with_only_columns(
             Project.id, Project.name, Project.status

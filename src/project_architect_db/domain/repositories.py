@@ -12,10 +12,14 @@ from sqlalchemy import Double, func, select
 
 from project_architect_db.base import utc_now
 from project_architect_db.domain.activity import RecordingRepository
+from project_architect_db.domain.arguments import require_number, require_text
 from project_architect_db.domain.models import Activity, Repository
+from project_architect_db.domain.schema_fields import AHEAD
 from project_architect_db.domain.schema_parts import Build, GitHubMetadata
 from project_architect_db.domain.schemas import RepositoryCreate, RepositoryUpdate
 from project_architect_db.domain.stages import duration
+from project_architect_db.domain.vocabulary import BUILD_STATUSES
+from project_architect_db.orm.refusals import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +97,7 @@ class RepositoryRepository(RecordingRepository[Repository]):
 
     create_schema = RepositoryCreate
     update_schema = RepositoryUpdate
+    vocabularies = {"build_status": BUILD_STATUSES}
 
     async def list_by_project(
         self, project_id: int, limit: int = 100, *, cursor: str | None = None,
@@ -100,7 +105,11 @@ class RepositoryRepository(RecordingRepository[Repository]):
     ) -> Page[Repository]:  # fmt: skip
         """
         The repositories of a project by name, page by page.
+
+        Raises:
+            InvalidDataError: There is no such build status, or no such page.
         """
+        self._require_words(**filters)
         return await self.paginate(
             limit, cursor=cursor, order_by=("name",), project_id=project_id, **filters
         )
@@ -122,7 +131,11 @@ class RepositoryRepository(RecordingRepository[Repository]):
     async def find_by_github(self, full_name: str) -> list[Repository]:
         """
         The repositories that are `owner/name` on GitHub, where case does not matter.
+
+        Raises:
+            InvalidDataError: It is no text.
         """
+        require_text(full_name, model="Repository", field="full_name")
         told = func.lower(Repository.github["full_name"].as_string())
         query = self.base_query().filter(told == full_name.lower())
         return await query.order_by("id").all()
@@ -135,7 +148,7 @@ class RepositoryRepository(RecordingRepository[Repository]):
 
         Raises:
             NotFoundError: There is no such repository.
-            InvalidDataError: It is no build.
+            InvalidDataError: It is no build, or more than a day in the future.
         """
         return await self.record_builds(id, [build])
 
@@ -143,15 +156,18 @@ class RepositoryRepository(RecordingRepository[Repository]):
         """
         Note how several builds went.
         """
-        given = [Build.model_validate(build) for build in builds]
+        each = each_of(self._fields, builds)
+        given = [Build.model_validate(build) for build in each]
         repository = await self.get_one(id)
         for build in given:
-            if repository.last_build_at is None or build.at >= repository.last_build_at:
+            last = repository.last_build_at
+            # SQL may have put a time there that no build would ever be later than.
+            if last is None or build.at >= last or last > utc_now() + AHEAD:
                 repository.last_build_at = build.at
                 repository.build_status = build.status
-        await self.add_events([
+        await self._write_events([
             {
-                "action": "build", "entity_id": id, "occurred_at": build.at,
+                "action": "build", "entity_id": repository.id, "occurred_at": build.at,
                 "project_id": repository.project_id,
                 "payload": build.model_dump(
                     mode="json", exclude_none=True, exclude={"at"}
@@ -164,8 +180,14 @@ class RepositoryRepository(RecordingRepository[Repository]):
     async def builds(self, id: int, limit: int = 100) -> list[Activity]:
         """
         The builds of a repository, the latest first.
+
+        Raises:
+            InvalidDataError: It is no id, or the limit no number.
         """
-        found = _builds(id).order_by(Activity.occurred_at.desc(), Activity.id.desc())
+        require_number(limit, model="Repository", field="limit")
+        found = _builds(self._key(id)).order_by(
+            Activity.occurred_at.desc(), Activity.id.desc()
+        )
         return [*await self.session.scalars(found.limit(limit))]
 
     async def health(self, id: int) -> RepositoryHealth:
@@ -176,7 +198,7 @@ class RepositoryRepository(RecordingRepository[Repository]):
             NotFoundError: There is no such repository.
         """
         repository = await self.get_one(id)
-        row = await _read_builds(self.session, id)
+        row = await _read_builds(self.session, repository.id)
         finished = row.passed + row.failed
         rate = row.passed / finished if finished else None
         github = repository.github or {}
@@ -196,7 +218,7 @@ class RepositoryRepository(RecordingRepository[Repository]):
         weight = sum(WEIGHTS[name] for name in known)
         score = sum(WEIGHTS[name] * part for name, part in known.items())
         return RepositoryHealth(
-            repository_id=id,
+            repository_id=repository.id,
             score=round(100 * score / weight, 1) if weight else None,
             parts={name: round(part, 3) for name, part in known.items()},
             builds=row.builds, build_success_rate=rate,

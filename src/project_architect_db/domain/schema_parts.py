@@ -5,22 +5,26 @@ What is inside the JSON of the models: messages, GitHub's metadata, builds.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import (
     AwareDatetime,
     Field,
-    JsonValue,
     SerializerFunctionWrapHandler,
+    ValidationError,
     model_serializer,
+    model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from project_architect_db.base import utc_now
 from project_architect_db.domain.schema_fields import (
-    Checksum,
+    AnyJson,
+    CommitHash,
     Count,
     GitHubName,
     Name,
+    PastTime,
     Text,
     Url,
 )
@@ -28,12 +32,37 @@ from project_architect_db.domain.vocabulary import BuildStatus, Role
 from project_architect_db.orm.schema import Schema, absent
 
 
-class Message(Schema):
-    """
-    One message of a conversation; further fields of yours are kept.
-    """
-
+class _GivenMessage(Schema):
     model_config = {"extra": "allow"}
+    __pydantic_extra__: dict[str, AnyJson]
+
+    @model_validator(mode="after")
+    def _without_position(self) -> Self:
+        """
+        Refuse what a `StoredMessage` computes.
+        """
+        extra = self.__pydantic_extra__
+        if "position" in extra:
+            problem = PydanticCustomError(
+                "computed", "where a message is in its list says so; leave it out"
+            )
+            raise ValidationError.from_exception_data(
+                type(self).__name__,
+                [
+                    InitErrorDetails(
+                        type=problem, loc=("position",), input=extra["position"]
+                    )
+                ],
+            )
+        return self
+
+
+class Message(_GivenMessage):
+    """
+    One message of a conversation; further fields of yours are kept, if they are JSON.
+
+    What is `None` is left out. `position` is no field of yours: the list tells it.
+    """
 
     role: Role = "user"
     content: Text
@@ -49,12 +78,10 @@ class Message(Schema):
         return {name: value for name, value in made.items() if value is not None}
 
 
-class MessageUpdate(Schema):
+class MessageUpdate(_GivenMessage):
     """
     What to change of a message.
     """
-
-    model_config = {"extra": "allow"}
 
     role: Role = absent()
     content: Text = absent()
@@ -81,17 +108,18 @@ class GitHubMetadata(Schema):
     """
     What GitHub says about a repository, under the names of its REST API.
 
-    Further fields are kept. Source: https://docs.github.com/en/rest/repos/repos
+    Further fields are kept, if they are JSON. Source: https://docs.github.com/en/rest/repos/repos
     """
 
     model_config = {"extra": "allow"}
+    __pydantic_extra__: dict[str, AnyJson]
 
     full_name: GitHubName
     """`owner/name`."""
     private: bool = False
     archived: bool = False
     fork: bool = False
-    license: JsonValue = None
+    license: AnyJson = None
     topics: list[str] = Field(default_factory=list)
     stargazers_count: Count | None = None
     forks_count: Count | None = None
@@ -101,30 +129,32 @@ class GitHubMetadata(Schema):
 
 class Build(Schema):
     """
-    How a build of a repository went; further fields are kept.
+    How a build of a repository went; further fields are kept, if they are JSON.
     """
 
     model_config = {"extra": "allow"}
+    __pydantic_extra__: dict[str, AnyJson]
 
     status: BuildStatus
     name: Name = "build"
     """Of the job or workflow."""
     number: Count | None = None
-    commit: Checksum | None = None
+    commit: CommitHash | None = None
     branch: Name | None = None
     url: Url | None = None
     seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """How long it took."""
-    at: AwareDatetime = Field(default_factory=utc_now)
-    """When it ended, or got this status; by default now."""
+    at: PastTime = Field(default_factory=utc_now)
+    """When it ended, or got this status; by default now, and not in the future."""
 
 
 class Contributor(Schema):
     """
-    Somebody who made commits; further fields are kept.
+    Somebody who made commits; further fields are kept, if they are JSON.
     """
 
     model_config = {"extra": "allow"}
+    __pydantic_extra__: dict[str, AnyJson]
 
     name: Name
     email: Text = ""

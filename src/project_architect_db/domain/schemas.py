@@ -10,16 +10,20 @@ from typing import Any, Self
 from pydantic import (
     AwareDatetime,
     Field,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
 from project_architect_db.domain.schema_fields import (
     Bytes,
     Checksum,
+    CommitHash,
     Count,
     Encoding,
     Id,
     Json,
+    Month,
     Name,
     Path,
     Text,
@@ -130,6 +134,24 @@ class _WithContent(Schema):
     Counts what is to be known of a content, where it is left out.
     """
 
+    @field_validator("checksum", "size", check_fields=False)
+    @classmethod
+    def _require_agreement(cls, value: Any, info: ValidationInfo) -> Any:
+        """
+        Refuse what is not true of the content; of other encodings it is not known.
+        """
+        content = info.data.get("content")
+        if content is None or info.data.get("encoding") not in (None, "utf-8"):
+            return value
+        name = str(info.field_name)
+        counted = text_facts(content)[name]
+        # A file may begin with a mark of its encoding that is no part of the text.
+        if value not in (counted, text_facts(f"\ufeff{content}")[name]):
+            raise ValueError(
+                f"it contradicts the content, of which it is {counted!r}; leave it out"
+            )
+        return value
+
     @model_validator(mode="after")
     def _count(self) -> Self:
         given = self.model_fields_set
@@ -211,12 +233,12 @@ class RepositoryCreate(Schema):
     url: Url | None = None
     branch: Name | None = None
     default_branch: Name | None = None
-    head_commit: Checksum | None = None
+    head_commit: CommitHash | None = None
     commit_count: Count = 0
     first_commit_at: AwareDatetime | None = None
     last_commit_at: AwareDatetime | None = None
     contributors: list[Contributor] = Field(default_factory=list)
-    commits_per_month: dict[str, int] = Field(default_factory=dict)
+    commits_per_month: dict[Month, Count] = Field(default_factory=dict)
     github: GitHubMetadata | None = None
     build_status: BuildStatus = "unknown"
 
@@ -231,12 +253,12 @@ class RepositoryUpdate(Schema):
     url: Url | None = absent()
     branch: Name | None = absent()
     default_branch: Name | None = absent()
-    head_commit: Checksum | None = absent()
+    head_commit: CommitHash | None = absent()
     commit_count: Count = absent()
     first_commit_at: AwareDatetime | None = absent()
     last_commit_at: AwareDatetime | None = absent()
     contributors: list[Contributor] = absent()
-    commits_per_month: dict[str, int] = absent()
+    commits_per_month: dict[Month, Count] = absent()
     github: GitHubMetadata | None = absent()
     build_status: BuildStatus = absent()
 

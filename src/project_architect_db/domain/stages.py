@@ -24,7 +24,8 @@ class Stage:
 
     Attributes:
         name: Of the status or phase.
-        entered_at: When it got there.
+        entered_at: When it got there; where activity does not tell of the last change,
+            when the record was last changed, which may be later.
         left_at: When it went on; `None` if it is there now.
     """
 
@@ -44,7 +45,7 @@ async def read_stages(
     session: AsyncSession, record: Any, action: str, current: str
 ) -> list[Stage]:
     """
-    The stages of a record, in their order.
+    The stages of a record, in their order; the last one is where it is now.
 
     Args:
         session: Where to read.
@@ -66,7 +67,11 @@ async def read_stages(
         name = name if number else str(change.get("from", current))
         stages.append(Stage(name, entered, at))
         name, entered = str(change.get("to", current)), at
-    return [*stages, Stage(name, entered)]
+    if name != current:  # an object or SQL has changed it, past the repository
+        changed = max(entered, record.updated_at)
+        stages.append(Stage(name, entered, changed))
+        entered = changed
+    return [*stages, Stage(current, entered)]
 
 
 def duration(seconds: float | None) -> timedelta | None:

@@ -63,7 +63,7 @@ class Vocabulary:
                 longer than 50.
         """
         for word in words:
-            if not _WORD.fullmatch(word):
+            if not isinstance(word, str) or not _WORD.fullmatch(word):
                 raise ConfigurationError(
                     f"{word!r} cannot be a {self.name}: up to 50 lower-case letters, "
                     "digits, - and _, a letter first"
@@ -87,13 +87,16 @@ class Vocabulary:
         )
         raise ValueError(f"{word!r} is no {self.name}; {hint}")
 
-    def require(self, word: str, *, model: str, field: str) -> None:
+    def require(self, word: Any, *, model: str, field: str) -> None:
         """
         Raise our own error for a word that is not known, where no schema does.
 
         Raises:
-            InvalidDataError: It is not.
+            InvalidDataError: It is not, or is no text.
         """
+        if not isinstance(word, str):
+            problem = f"expected text, not {type(word).__name__}"
+            raise InvalidDataError(problem, model=model, field=field, value=word)
         try:
             self.check(word)
         except ValueError as error:

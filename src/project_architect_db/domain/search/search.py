@@ -12,6 +12,11 @@ from sqlalchemy import select
 
 from project_architect_db.dialect.derived import exists
 from project_architect_db.dialect.driver import DriverConnection
+from project_architect_db.domain.arguments import (
+    require_fitting,
+    require_number,
+    require_text,
+)
 from project_architect_db.domain.models import Document
 from project_architect_db.domain.search.highlights import (
     Highlighting,
@@ -30,7 +35,9 @@ from project_architect_db.domain.search.ranking import (
     parameters,
     spellings,
 )
+from project_architect_db.domain.vocabulary import DOCUMENT_KINDS
 from project_architect_db.errors import UnsupportedOperationError
+from project_architect_db.orm.filters import all_of
 from project_architect_db.orm.repository_base import named_operation
 
 if TYPE_CHECKING:
@@ -127,16 +134,16 @@ class DocumentSearch:
             offset: How many to leave out at the beginning.
 
         Raises:
+            InvalidDataError: The query is no text, a condition none, a number negative,
+                or there is no such kind.
             UnsupportedOperationError: The database is not DuckDB, or has no index.
         """
-        clauses = parse(query, match_all=match_all)
+        where = _where(conditions, project_id, kind)
+        for name, value in {"limit": limit, "offset": offset}.items():
+            require_number(value, model="Document", field=name)
+        clauses = parse(_text(query), match_all=bool(match_all))
         if all(clause.excluded for clause in clauses):
             return []
-        where = list(conditions)
-        if project_id is not None:
-            where.append(Document.project_id == project_id)
-        if kind is not None:
-            where.append(Document.kind == kind)
 
         def page(correction: Correction | None) -> Select[Document, float, str, str]:
             found = document_scores(clauses, correction)
@@ -147,8 +154,8 @@ class DocumentSearch:
             chosen = (
                 best.where(*where)
                 .order_by(found.c.score.desc(), found.c.document_id)
-                .limit(max(0, min(limit, MOST_RESULTS)))
-                .offset(max(0, offset))
+                .limit(min(limit, MOST_RESULTS))
+                .offset(offset)
                 .subquery("chosen")
             )
             return (
@@ -236,6 +243,32 @@ class DocumentSearch:
                 )
             )
         return results
+
+
+def _text(query: object) -> str:
+    """
+    What was typed, whatever characters are in it.
+    """
+    if isinstance(query, str):
+        return query
+    return require_text(query, model="Document", field="query")
+
+
+def _where(
+    conditions: Sequence[ColumnElement[bool]], project_id: int | None, kind: str | None
+) -> list[ColumnElement[bool]]:
+    """
+    What has to be true of the documents.
+    """
+    where = [all_of(*conditions).on(Document)] if conditions else []
+    if project_id is not None:
+        column: Any = Document.project_id
+        id_ = require_fitting(project_id, column, model="Document", field=column.key)
+        where.append(column == id_)
+    if kind is not None:
+        DOCUMENT_KINDS.require(kind, model="Document", field="kind")
+        where.append(Document.kind == kind)
+    return where
 
 
 def _require_index(connection: Connection) -> None:
