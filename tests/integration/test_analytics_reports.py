@@ -183,10 +183,19 @@ def test_a_picture_of_very_many_rows_shows_the_first_ones(monkeypatch):
     assert spec["title"]["subtitle"] == "the first 1 of 2 rows"
 
 
-def test_a_view_may_have_steps_instead_of_a_height():
-    spec = Chart.of("t", {**VIEW, "step": True}, []).spec
-    assert "height" not in spec
+def test_names_below_each_other_have_room_for_each(monkeypatch):
+    assert report().plot().spec["height"] == {"step": 20}
+    spec = Chart.of("t", {**VIEW, "step": 40}, []).spec
+    assert spec["height"] == {"step": 40}
     assert "step" not in spec
+    numbers = view("bar", y=field("count", "Q"))
+    assert Chart.of("t", numbers, []).spec["height"] == 300
+    folded = view("bar", y=field("key", "N"))
+    assert len(Chart.of("t", folded, [{"a": 1}, {"a": 2}]).spec["data"]["values"]) == 2
+    monkeypatch.setattr(charts, "MOST_LINES", 1)
+    spec = report((*ROWS, ROWS[0])).plot().spec
+    assert [row["count"] for row in spec["data"]["values"]] == [2, 2]
+    assert spec["title"]["subtitle"] == "the first 2 of 3 rows"
 
 
 def test_pictures_name_what_they_need(monkeypatch):

@@ -19,10 +19,13 @@ from project_architect_db.errors import ConfigurationError
 Spec: TypeAlias = Mapping[str, Any]
 """A Vega-Lite view without its data."""
 
-MOST_ROWS = 5_000
+MOST_ROWS = 10_000
 """In a picture: nobody sees more."""
 
-_WIDTH, _HEIGHT = 640, 300
+MOST_LINES = 40
+"""Of names below each other, for the same reason."""
+
+_WIDTH, _HEIGHT, _STEP = 640, 300, 20
 
 
 def field(name: str, kind: str, title: str | None = None, **more: Any) -> Spec:
@@ -44,6 +47,9 @@ def field(name: str, kind: str, title: str | None = None, **more: Any) -> Spec:
 def view(mark: str | Spec, **channels: Spec) -> Spec:
     """
     A view: what stands for a row, and which of its fields say where and how.
+
+    Its height is set where its `y` is no name; else each name has 20 pixels, or `step`
+    of them, and the first 40 names are shown.
 
     Example:
         >>> from project_architect_db.analytics.charts import field, view
@@ -78,17 +84,18 @@ class Chart:
         """
         The picture of some rows, whose times are text.
         """
+        shown = _first(spec, rows[:MOST_ROWS])
         told = {"text": title}
-        if len(rows) > MOST_ROWS:
-            told["subtitle"] = f"the first {MOST_ROWS:,} of {len(rows):,} rows"
-        size: dict[str, Any] = {"width": _WIDTH}
-        if "step" not in spec:
-            size["height"] = _HEIGHT
+        if len(shown) < len(rows):
+            told["subtitle"] = f"the first {len(shown):,} of {len(rows):,} rows"
+        spec = dict(spec)
+        step = spec.pop("step", _STEP)
+        has_lines = _lines_of(spec) is not None
         return cls({
             "$schema": "https://vega.github.io/schema/vega-lite/v5.json",
-            "title": told, "background": "white",
-            "data": {"values": list(rows[:MOST_ROWS])},
-            **size, **{name: part for name, part in spec.items() if name != "step"},
+            "title": told, "background": "white", "data": {"values": shown},
+            "width": _WIDTH, "height": {"step": step} if has_lines else _HEIGHT,
+            **spec,
         })  # fmt: skip
 
     def svg(self) -> str:
@@ -131,6 +138,26 @@ class Chart:
         In a notebook, the picture itself.
         """
         return self.svg()
+
+
+def _lines_of(spec: Spec) -> str | None:
+    """
+    The field whose values stand below each other as names, if there is one.
+    """
+    channel: Spec = spec.get("encoding", {}).get("y", {})
+    return channel["field"] if channel.get("type") in ("nominal", "ordinal") else None
+
+
+def _first(spec: Spec, rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """
+    The rows that have room.
+    """
+    name = _lines_of(spec)
+    if name is None or not rows or name not in rows[0]:
+        return list(rows)
+    names = list(dict.fromkeys(row[name] for row in rows))
+    kept = set(names[:MOST_LINES])
+    return [row for row in rows if row[name] in kept]
 
 
 def _write(path: Path, make: Any) -> None:

@@ -5,7 +5,7 @@ Reports as one page that can be sent to somebody: no script, no network.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,10 +41,10 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #1d2433; background: #f5f6f8
 h1 { margin: 0; } h2 { margin: 2.5rem 0 1rem; } h3 { margin: 0 0 .75rem; }
 header p { color: #5b6577; margin: .25rem 0 1.5rem; }
 .tiles { display: grid; gap: .75rem;
-    grid-template-columns: repeat(auto-fit, minmax(8rem, 1fr)); }
+    grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); }
 .tiles div, section { background: #fff; border: 1px solid #dfe3ea; border-radius: .5rem;
     padding: .75rem 1rem; }
-.tiles b { display: block; font-size: 1.5rem; }
+.tiles b { display: block; font-size: 1.375rem; }
 section { margin: 0 0 1rem; overflow-x: auto; padding: 1.25rem; }
 section svg { height: auto; max-width: 100%; }
 summary { color: #3056c8; cursor: pointer; margin-top: .5rem; }
@@ -98,14 +98,14 @@ def _section(report: Report[Any]) -> Iterator[str]:
         return
     yield report.plot().svg()
     yield f"<details><summary>{len(report):,} rows</summary><table><tr>"
-    numbers = [isinstance(value, int | float) for value in report[0]]
-    for name, is_number in zip(report.columns, numbers, strict=True):
-        yield f"<th{_class(is_number)}>{name.replace('_', ' ')}</th>"
+    classes = [' class="n"' * isinstance(v, int | float) for v in report[0]]
+    for name, class_ in zip(report.columns, classes, strict=True):
+        yield f"<th{class_}>{name.replace('_', ' ')}</th>"
     yield "</tr>"
     for row in report.rows[:SHOWN_ROWS]:
         cells = (
-            f"<td{_class(is_number)}>{html.escape(shown(value))}</td>"
-            for value, is_number in zip(row, numbers, strict=True)
+            f"<td{class_}>{html.escape(shown(name, value))}</td>"
+            for name, value, class_ in zip(report.columns, row, classes, strict=True)
         )
         yield f"<tr>{''.join(cells)}</tr>"
     yield "</table>"
@@ -114,33 +114,52 @@ def _section(report: Report[Any]) -> Iterator[str]:
     yield "</details></section>"
 
 
-def _class(is_number: bool) -> str:
-    return ' class="n"' if is_number else ""
-
-
-def shown(value: Any) -> str:
+def shown(name: str, value: Any) -> str:
     """
     A value of a row, for people.
 
+    Args:
+        name: Of its column: what ends in ``seconds``, ``share`` or ``rate`` is one.
+        value: What the row has.
+
     Example:
         >>> from project_architect_db.analytics.page import shown
-        >>> [shown(value) for value in (1234, 0.123456, None, ("a", "b"), True)]
-        ['1,234', '0.1235', '', 'a, b', 'yes']
+        >>> print(shown("projects", 1234), shown("share", 0.123), shown("idle", None))
+        1,234 12.3 %
+        >>> print(shown("median_seconds", 100_000.0), shown("tags", ("a", "b")))
+        1.16 days a, b
     """
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int):
-        return f"{value:,}"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d}" if _is_midnight(value) else f"{value:%Y-%m-%d %H:%M}"
-    if isinstance(value, tuple):
-        return ", ".join(map(shown, value))
-    return str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if name.endswith("seconds"):
+            return _duration(value)
+        if name.endswith(("share", "rate")):
+            return f"{100 * value:.3g} %"
+    for kind, text in _TEXTS.items():
+        if isinstance(value, kind):
+            return text(value)
+    return "" if value is None else str(value)
 
 
-def _is_midnight(value: datetime) -> bool:
-    return not (value.hour or value.minute or value.second)
+def _duration(seconds: float) -> str:
+    for unit, length in {"days": 86_400, "hours": 3_600, "minutes": 60}.items():
+        if abs(seconds) >= length:
+            return f"{_number(seconds / length)} {unit}"
+    return f"{_number(seconds)} seconds"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def _time(value: datetime) -> str:
+    is_day = not (value.hour or value.minute or value.second)
+    return f"{value:%Y-%m-%d}" if is_day else f"{value:%Y-%m-%d %H:%M}"
+
+
+_TEXTS: Mapping[type[Any], Callable[[Any], str]] = {
+    bool: lambda value: "yes" if value else "no",
+    int: lambda value: f"{value:,}",
+    float: _number,
+    datetime: _time,
+    tuple: lambda value: ", ".join(map(str, value)),
+}

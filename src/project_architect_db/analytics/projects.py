@@ -4,12 +4,17 @@ Questions about projects: their status, how they get on, and what becomes of the
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field, view
-from project_architect_db.analytics.questions import Asker, Query, Question
+from project_architect_db.analytics.project_completion import ProjectCompletionQuestions
+from project_architect_db.analytics.project_stages import changes, stages, status_order
+from project_architect_db.analytics.project_trends import ProjectTrendQuestions
+from project_architect_db.analytics.questions import Query, Question
 from project_architect_db.analytics.reports import Report
 from project_architect_db.analytics.scope import Filters, Scope
+from project_architect_db.domain.vocabulary import PROJECT_STATUSES
 
 
 class StatusShare(NamedTuple):
@@ -27,7 +32,22 @@ class StatusShare(NamedTuple):
     share: float
 
 
-class ProjectQuestions(Asker):
+class StatusCount(NamedTuple):
+    """
+    How many projects had a status when a bucket ended.
+
+    Attributes:
+        bucket: When it begins.
+        status: The status.
+        projects: How many had it when it ended.
+    """
+
+    bucket: datetime
+    status: str
+    projects: int
+
+
+class ProjectQuestions(ProjectCompletionQuestions, ProjectTrendQuestions):
     """
     What can be asked about projects.
     """
@@ -58,3 +78,65 @@ class ProjectQuestions(Asker):
                 "bar", x=field("projects", "Q"), y=field("status", "N", sort="-x")
             ),
         ).asked_by(self)
+
+    def status_over_time(
+        self, **filters: Unpack[Filters]
+    ) -> Question[Report[StatusCount]]:
+        """
+        How many projects had which status at the end of each bucket of the period.
+
+        Each stage of a project adds one to its status when it begins, and takes it
+        away when it ends: these are summed up by bucket, and then over time.
+        """
+        scope = Scope.of(filters)
+        return Query(
+            name="status_over_time",
+            title="Status of projects over time",
+            sql=f"""
+                WITH changes AS ({changes(scope)}),
+                stages AS MATERIALIZED ({stages(scope)})
+                SELECT {scope.bucket("moment")} AS bucket, status,
+                    CAST(sum(step) AS BIGINT) AS projects
+                FROM (
+                    SELECT status, entered_at AS moment, 1 AS step FROM stages
+                    UNION ALL
+                    SELECT status, left_at, -1 FROM stages WHERE left_at IS NOT NULL)
+                WHERE {_before_its_end(scope)}
+                GROUP BY bucket, status ORDER BY bucket, status
+            """,
+            row=StatusCount,
+            tables=("projects", "activity"),
+            scope=scope,
+            view=view(
+                {"type": "area", "interpolate": "step-after"},
+                x=field("bucket", "T", ""), y=field("projects", "Q", stack=True),
+                color=field("status", "N", sort=PROJECT_STATUSES.words),
+            ),
+            finish=lambda rows: _summed_up(rows, scope),
+        ).asked_by(self)  # fmt: skip
+
+
+def _before_its_end(scope: Scope) -> str:
+    """
+    SQL for what comes before the period ends: what was before it matters, too.
+    """
+    return "true" if scope.until is None else "moment < :until"
+
+
+def _summed_up(rows: list[StatusCount], scope: Scope) -> list[StatusCount]:
+    """
+    How many there are, of how many came and went.
+    """
+    steps = {row[:2]: row.projects for row in rows}
+    statuses = sorted({row.status for row in rows}, key=status_order)
+    buckets = scope.all_buckets({row.bucket for row in rows})
+    counts = dict.fromkeys(statuses, 0)
+    for row in rows:
+        if buckets and row.bucket < buckets[0]:
+            counts[row.status] += row.projects
+    found = []
+    for bucket in buckets:
+        for status in statuses:
+            counts[status] += steps.get((bucket, status), 0)
+            found.append(StatusCount(bucket, status, counts[status]))
+    return found

@@ -5,11 +5,22 @@ Where questions are asked.
 from __future__ import annotations
 
 from project_architect_db.analytics.answering import Answering
+from project_architect_db.analytics.builds import BuildQuestions
+from project_architect_db.analytics.conversations import ConversationQuestions
+from project_architect_db.analytics.cross_entity import CrossEntityQuestions
 from project_architect_db.analytics.dashboard import DashboardQuestions
+from project_architect_db.analytics.documents import DocumentQuestions
+from project_architect_db.analytics.messages import MessageQuestions
 from project_architect_db.analytics.projects import ProjectQuestions
+from project_architect_db.analytics.repositories import RepositoryQuestions
+from project_architect_db.analytics.time_series import TimeSeriesQuestions
 
 
-class AnalyticsRepository(ProjectQuestions, DashboardQuestions, Answering):
+class AnalyticsRepository(  # each brings the questions of its module
+    ProjectQuestions, ConversationQuestions, MessageQuestions, DocumentQuestions,
+    RepositoryQuestions, BuildQuestions, CrossEntityQuestions, TimeSeriesQuestions,
+    DashboardQuestions, Answering,
+):  # fmt: skip
     """
     Questions over projects and all that is in them, answered by the database.
 

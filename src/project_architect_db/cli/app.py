@@ -19,9 +19,14 @@ from project_architect_db.cli.importing import import_
 from project_architect_db.cli.maintenance import check, checkpoint, compact
 from project_architect_db.cli.migrations import migrate_app
 from project_architect_db.cli.quickstart import quickstart
+from project_architect_db.cli.report import report
 from project_architect_db.cli.revisions import init
 from project_architect_db.cli.seeding import seed
-from project_architect_db.errors import ArchitectError, ConfigurationError
+from project_architect_db.errors import (
+    ArchitectError,
+    ConfigurationError,
+    InvalidQuestionError,
+)
 
 if TYPE_CHECKING:
     import io
@@ -34,8 +39,8 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 130 interrupted.",
 )
 for command in (
-    init, quickstart, import_, seed, analyze, backup, restore, export, check, compact,
-    checkpoint,
+    init, quickstart, import_, seed, report, analyze, backup, restore, export, check,
+    compact, checkpoint,
 ):  # fmt: skip
     app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(migrate_app, name="migrate")
@@ -78,4 +83,5 @@ def main() -> None:
         Console(stderr=True, soft_wrap=True).print(
             f"Error: {error}", style="red", markup=False, highlight=False
         )
-        sys.exit(2 if isinstance(error, ConfigurationError) else 1)
+        is_usage = isinstance(error, ConfigurationError | InvalidQuestionError)
+        sys.exit(2 if is_usage else 1)

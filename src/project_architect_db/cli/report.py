@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import difflib
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,7 +28,7 @@ from project_architect_db.cli.common import (
 from project_architect_db.cli.common import shown as shown_path
 from project_architect_db.dialect.time_buckets import Granularity
 from project_architect_db.engine import run
-from project_architect_db.errors import InvalidQuestionError
+from project_architect_db.errors import ConfigurationError, InvalidQuestionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from project_architect_db.engine import DatabaseEngine
 
 SHOWN_ROWS = 10
+EVER = date(1900, 1, 1)
 
 QUESTIONS = tuple(name for names in SECTIONS.values() for name in names)
 
@@ -112,7 +113,10 @@ async def _ask(
 ) -> tuple[Dashboard, list[Report[Any]]]:  # fmt: skip
     async with engine:
         analytics = AnalyticsRepository(engine, timeout=None)
-        board, reports = await analytics.dashboard(**filters), []
+        # Without a period it shows a month, and all of this everything.
+        all_of_it = filters.copy()
+        all_of_it["since"] = filters["since"] or EVER
+        board, reports = await analytics.dashboard(**all_of_it), []
         for number, name in enumerate(names, start=1):
             reports.append(await getattr(analytics, name)(**filters))
             progress("reports", number, len(names))
@@ -130,7 +134,10 @@ def _write(
     sections = {heading: found for heading, found in sections.items() if found}
     told = f"{_period(reports)}, as of {present():%Y-%m-%d %H:%M} UTC"
     text = page(Path(database).stem, told, board.totals, sections)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigurationError(f"the page cannot be written: {error}") from error
 
 
 def _period(reports: Sequence[Report[Any]]) -> str:
@@ -140,19 +147,24 @@ def _period(reports: Sequence[Report[Any]]) -> str:
 
 
 def _show(board: Dashboard, reports: Sequence[Report[Any]]) -> None:
-    print_facts({
-        name.capitalize(): f"{number:,}" for name, number in board.totals.items()
-    })
+    print_facts(
+        {name.capitalize(): f"{number:,}" for name, number in board.totals.items()}
+    )
     for each in reports:
         print()
         if not each:
             print_facts({each.title: "nothing to tell"})
             continue
         more = len(each) - SHOWN_ROWS
-        title = f"{each.title} ({each.name})" + (f", {more:,} more rows" if more > 0 else "")
+        title = f"{each.title} ({each.name})" + (
+            f", {more:,} more rows" if more > 0 else ""
+        )
         columns = [name.replace("_", " ") for name in each.columns]
         print_table(title, columns, [
-            [value if _is_count(value) else shown(value) for value in row]
+            [
+                value if _is_count(value) else shown(name, value)
+                for name, value in zip(each.columns, row, strict=True)
+            ]
             for row in each[:SHOWN_ROWS]
         ])  # fmt: skip
 
