@@ -1,7 +1,7 @@
 """
 Questions over everything: of a git working tree, and of a made-up company.
 
-Run it anywhere, with the path of a working tree if you like; it leaves no files behind.
+Run it with the path of a working tree, if you like; it leaves no files behind.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ async def working_tree_example(engine: DatabaseEngine, tree: Path) -> None:
     """
     What git knows: who wrote what, and when.
     """
-    imported = await import_working_tree(engine, tree)
-    print(f"{imported.commits} commits and {imported.added} files")
+    print((await import_working_tree(engine, tree)).commits, "commits")
     analytics = AnalyticsRepository(engine)
     for person in await analytics.contributions(limit=3):
         print(f"{person.commits:6,} commits, {person.share:6.1%}  {person.author}")
@@ -56,8 +55,7 @@ async def project_analytics_example(engine: DatabaseEngine, folder: Path) -> Non
     )  # fmt: skip
     print("bytes written:", {row.series: row.value for row in sizes[-4:]})
     chart = (await analytics.status_over_time(granularity="week")).plot()
-    picture = await chart.save(folder / "status.svg")
-    print("a picture:", picture.name)
+    print("a picture:", (await chart.save(folder / "status.svg")).name)
 
     async with aclosing(analytics.watch(analytics.dashboard(), every=0.1)) as boards:
         before = await anext(boards)
@@ -69,9 +67,7 @@ async def project_analytics_example(engine: DatabaseEngine, folder: Path) -> Non
 
 
 async def main() -> None:
-    """
-    Each in a database of its own.
-    """
+    """Each in a database of its own."""
     async with temporary_database() as engine:
         await working_tree_example(engine, TREE)
     with TemporaryDirectory() as folder:

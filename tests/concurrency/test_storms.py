@@ -177,7 +177,13 @@ def in_another_loop(open_engine, numbers, updates, acknowledged):
     asyncio.run(main())
 
 
-@pytest.mark.parametrize(("runs", "updates"), STORMS)
+@pytest.mark.parametrize(
+    ("runs", "updates"),
+    [
+        pytest.param(1, UPDATES // 4, id="a twentieth", marks=pytest.mark.slow),
+        STORMS[1],
+    ],
+)
 async def test_no_update_is_lost_between_threads_with_engines_of_their_own(
     tmp_path, runs, updates
 ):

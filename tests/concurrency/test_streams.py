@@ -72,7 +72,13 @@ async def give_the_connection_up(session, _):
         give_the_connection_up,
     ],
 )
-@pytest.mark.parametrize("wrote", [False, True], ids=["read", "wrote"])
+@pytest.mark.parametrize(
+    "wrote",
+    [
+        pytest.param(False, id="read", marks=pytest.mark.slow),
+        pytest.param(True, id="wrote"),
+    ],
+)
 async def test_an_unread_stream_ends_at_once(engine, end, wrote):
     for _ in range(TRIES):
         session = engine.session()

@@ -85,7 +85,14 @@ async def test_all_statements_have_the_limit_of_the_engine(hasty, run):
         assert answer == 42
 
 
-@pytest.mark.parametrize("options", [NEVER, {"timeout": 25}, {"timeout": "25"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        NEVER,
+        pytest.param({"timeout": 25}, marks=pytest.mark.slow),
+        pytest.param({"timeout": "25"}, marks=pytest.mark.slow),
+    ],
+)
 async def test_a_statement_may_have_more_time_than_the_engine_gives(hasty, options):
     async with hasty.session() as session:
         found = await session.scalar(text(SLOW), execution_options=options)

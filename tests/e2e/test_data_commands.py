@@ -15,9 +15,11 @@ import time
 
 import duckdb
 import pytest
+import typer
 
 from project_architect_db import DatabaseEngine
 from project_architect_db.cli import main
+from project_architect_db.cli.common import interruptible
 from project_architect_db.cli.seeding import _show
 from project_architect_db.testing import Seeded, seed
 from project_architect_db.testing.seeding import PROJECTS_AT_A_TIME
@@ -115,6 +117,7 @@ def test_seeding_goes_on_where_it_ended(command, database):
     assert there == count(database, "activity")
 
 
+@pytest.mark.slow
 def test_seeding_that_is_interrupted_keeps_whole_batches(
     database, tmp_path, environment
 ):
@@ -137,6 +140,14 @@ def test_seeding_that_is_interrupted_keeps_whole_batches(
     batches = count(database, "activity WHERE payload ->> 'seed' = '5'")
     before = count(database) - PROJECTS_AT_A_TIME * batches
     assert before == 2
+
+
+def test_an_interrupt_ends_a_command_with_one_line(capsys):
+    with pytest.raises(typer.Exit) as ended, interruptible("go on."):
+        raise KeyboardInterrupt
+    assert (130, "Interrupted; go on.\n") == (
+        ended.value.exit_code, capsys.readouterr().err,
+    )  # fmt: skip
 
 
 def test_what_a_run_that_went_on_prints(capsys):

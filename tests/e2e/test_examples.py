@@ -12,17 +12,22 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-PROGRAMS = [
-    pytest.param(
-        program, id=program.relative_to(EXAMPLES).as_posix(),
-        # Workflows start a process for each of their steps.
-        marks=[pytest.mark.slow] if program.parent.name == "workflows" else (),
-    )
+PROGRAMS = {
+    program.relative_to(EXAMPLES).as_posix(): program
     for program in sorted(EXAMPLES.rglob("*.py"))
-]  # fmt: skip
+}
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize(
+    "program",
+    [
+        pytest.param(
+            program, id=name,
+            marks=() if name.startswith("basic/") else [pytest.mark.slow],
+        )
+        for name, program in PROGRAMS.items()
+    ],
+)  # fmt: skip
 def test_an_example_runs_and_prints(program, tmp_path):
     """
     In an empty folder, which is empty afterwards, with no warnings.
@@ -38,7 +43,7 @@ def test_an_example_runs_and_prints(program, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_an_example_is_short_and_says_what_it_shows(program):
     source = program.read_text(encoding="utf-8")
     assert source.startswith('"""\n')

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pty
@@ -17,6 +18,7 @@ import duckdb
 import pytest
 from command_runner import read_terminal
 
+from project_architect_db import DatabaseEngine
 from project_architect_db.cli import main
 
 MODELS = """
@@ -164,12 +166,11 @@ def test_a_database_that_is_there_is_kept(command, tmp_path):
 
 
 def test_tables_of_create_all_are_stamped(command, tmp_path):
-    code = (
-        "import asyncio\nfrom project_architect_db import DatabaseEngine\n"
-        "async def main():\n    async with DatabaseEngine('a.duckdb') as engine:\n"
-        "        await engine.create_all()\nasyncio.run(main())"
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    async def create():
+        async with DatabaseEngine("a.duckdb") as engine:
+            await engine.create_all()
+
+    asyncio.run(create())
     code, _, complaints = command("migrate", "-d", "a.duckdb", "--no-backup")
     assert (1, True) == (code, "`migrate stamp`" in complaints)
     code, printed, _ = command("migrate", "stamp", "-d", "a.duckdb")
@@ -361,6 +362,7 @@ def test_who_has_the_database_is_named(command, app):
         holder.stdin.close()
 
 
+@pytest.mark.slow
 def test_no_room_for_the_backup(command, app):
     """
     The disk is full: nothing is migrated, and nothing half is left.
@@ -382,6 +384,7 @@ def test_no_room_for_the_backup(command, app):
     assert [("1",)] == ask(app / "app.duckdb", "FROM alembic_version")
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_nothing_half_done(app):
     add(app, "1", 'op.execute("CREATE TABLE a (a INTEGER)")')
     body = (
@@ -418,6 +421,7 @@ def test_help_has_an_example_and_the_exit_codes(command, arguments):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals")
+@pytest.mark.slow
 def test_a_terminal_shows_progress(app):
     add(app, "1", "time.sleep(0.3)")
     ours, theirs = pty.openpty()

@@ -374,6 +374,7 @@ def test_a_wrong_database_is_one_line(run, tree, tmp_path, database, message):
     assert re.search(message, line)
 
 
+@pytest.mark.slow
 def test_a_locked_database_names_the_process(run_process, tree, tmp_path):
     with duckdb.connect(tmp_path / "app.duckdb"):
         line = failure(run_process("quickstart", tree, "-d", "app.duckdb", code=1))

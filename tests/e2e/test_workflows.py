@@ -463,6 +463,7 @@ async def found_after(path):
     return there, told
 
 
+@pytest.mark.slow
 def test_only_whole_transactions_are_left_of_a_killed_process(path):
     """
     What was acknowledged is there, nothing is there by half, and activity agrees.

@@ -193,15 +193,20 @@ def test_an_error_after_any_statement_changes_nothing(app, tmp_path):
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
-        ("SELECT nonsense", 'Referenced column "nonsense"'),
-        ("INSERT INTO memos (text, length) VALUES ('one', 1)", "[Dd]uplicate key"),
+        pytest.param(
+            "SELECT nonsense", 'Referenced column "nonsense"', marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "INSERT INTO memos (text, length) VALUES ('one', 1)", "[Dd]uplicate key",
+            marks=pytest.mark.slow,
+        ),
         (
             "INSERT INTO memos (text, length) VALUES ('x', -1)",
             "CHECK constraint failed",
         ),
     ],
     ids=["nonsense", "duplicate", "check"],
-)
+)  # fmt: skip
 def test_an_error_of_the_database_is_the_one_that_is_shown(app, tmp_path, bad, message):
     command.revision(app, "first", autogenerate=True, rev_id="one")
     command.upgrade(app, "head")

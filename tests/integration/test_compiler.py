@@ -7,22 +7,33 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from project_architect_db.dialect import types
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def connection():
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine():
     engine = create_async_engine("duckdb+async://")
-    async with engine.connect() as connection:
-        yield connection
+    yield engine
     await engine.dispose()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def connection(engine):
+    """
+    A connection; what a test does is rolled back.
+    """
+    async with engine.connect() as connection:
+        yield connection
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def table(connection):
     table = sa.Table(
         "t", sa.MetaData(), sa.Column("id", sa.Integer, primary_key=True),

@@ -5,6 +5,7 @@ Tables as SQLAlchemy describes them, in DuckDB's terms.
 from __future__ import annotations
 
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.exc import CompileError, IntegrityError
@@ -21,18 +22,33 @@ from sqlalchemy.schema import (
 from project_architect_db import ConfigurationError
 from project_architect_db.dialect import DuckDBDialect_async
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def engine():
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared():
     engine = create_async_engine("duckdb+async://")
     yield engine
     await engine.dispose()
 
 
-@pytest.fixture
-async def connection(engine):
-    async with engine.connect() as connection:
+@pytest_asyncio.fixture(loop_scope="module")
+async def connection(shared):
+    """
+    A connection; what a test does is rolled back.
+    """
+    async with shared.connect() as connection:
         yield connection
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine():
+    """
+    A database of its own, for what is committed.
+    """
+    engine = create_async_engine("duckdb+async://")
+    yield engine
+    await engine.dispose()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import warnings
 from decimal import Decimal
 
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from project_architect_db import DatabaseEngine, InvalidValueError
 from project_architect_db.dialect import types
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Base(DeclarativeBase):
@@ -33,13 +36,20 @@ class Price(Base):
     anything: Mapped[object | None] = mapped_column(types.VARIANT)
 
 
-@pytest.fixture
-async def session():
-    async with DatabaseEngine(":memory:") as engine:
-        async with engine.transaction() as session:
-            await (await session.connection()).run_sync(Base.metadata.create_all)
-        async with engine.session() as session:
-            yield session
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine():
+    async with DatabaseEngine(":memory:", metadata=Base.metadata) as engine:
+        await engine.create_all()
+        yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(engine):
+    """
+    A session; what a test does is rolled back.
+    """
+    async with engine.session() as session:
+        yield session
 
 
 async def insert(session, many, **values):

@@ -28,6 +28,17 @@ import project_architect_db
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+LONG = {
+    DOCS / f"{name}.md"
+    for name in (
+        "engine",
+        "getting_started",
+        "guides/migrations",
+        "guides/operations",
+        "guides/performance",
+    )
+}
+"""Pages that run for a second or more: programs, backups, many rows."""
 
 
 def prose(page):
@@ -56,7 +67,16 @@ def run_code(source, path, namespace, runner, mode="exec"):
         runner.run(result)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page, id=str(page.relative_to(ROOT)),
+            marks=[pytest.mark.slow] if page in LONG else (),
+        )
+        for page in PAGES
+    ],
+)  # fmt: skip
 def test_the_code_on_a_page_runs(page, tmp_path, monkeypatch):
     """
     All blocks of a page, one after the other, in a folder of their own.

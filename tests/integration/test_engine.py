@@ -893,7 +893,11 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("state", ["idle", "running", "thread"])
+@pytest.mark.parametrize(
+    "state",
+    [pytest.param("idle", marks=pytest.mark.slow), "running",
+     pytest.param("thread", marks=pytest.mark.slow)],
+)  # fmt: skip
 def test_a_program_that_forgets_to_close_ends_in_order(tmp_path, state):
     """
     A thread inside of DuckDB's code at that moment would abort the process.

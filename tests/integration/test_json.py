@@ -7,12 +7,15 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.dialects.postgresql import JSONB, array
 
 from project_architect_db import DatabaseEngine, InvalidValueError
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DATA = {
     "name": "apollo",
@@ -38,19 +41,22 @@ DATA = {
 }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def database():
     async with DatabaseEngine(":memory:") as engine:
         yield engine
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def connection(database):
+    """
+    A connection; what a test does is rolled back.
+    """
     async with database.engine.connect() as connection:
         yield connection
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def column(connection):
     table = sa.Table("t", sa.MetaData(), sa.Column("data", sa.JSON))
     await connection.run_sync(table.create)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy import orm
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -22,6 +23,8 @@ from project_architect_db import (
     InvalidValueError,
 )
 from project_architect_db.dialect import transaction, types
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Base(orm.DeclarativeBase):
@@ -51,16 +54,25 @@ class Token(Base):
 item, key = Item.__table__, Key.__table__
 
 
-@pytest.fixture
-async def engine():
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shared():
     engine = create_async_engine("duckdb+async://?threads=8")
-    async with engine.begin() as connection:
-        await connection.run_sync(Base.metadata.create_all)
     yield engine
     await engine.dispose()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(shared):
+    """
+    The database of all tests here, with tables that are new for each.
+    """
+    async with shared.begin() as connection:
+        await connection.run_sync(Base.metadata.drop_all)
+        await connection.run_sync(Base.metadata.create_all)
+    return shared
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def connection(engine):
     async with engine.connect() as connection:
         yield connection
@@ -83,7 +95,9 @@ def statements(engine):
 
     sa.event.listen(engine.sync_engine, "before_cursor_execute", note)
     sa.event.listen(engine.sync_engine, "do_executemany", note_plain)
-    return sent
+    yield sent
+    sa.event.remove(engine.sync_engine, "before_cursor_execute", note)
+    sa.event.remove(engine.sync_engine, "do_executemany", note_plain)
 
 
 def named(count):
@@ -895,11 +909,13 @@ async def test_question_marks_for_many_rows(connection):
 
 async def test_the_parameters_of_many_rows_are_logged_in_a_line(engine, connection):
     seen = []
-    sa.event.listen(
-        engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[3])
-    )
 
+    def note(*arguments):
+        seen.append(arguments[3])
+
+    sa.event.listen(engine.sync_engine, "before_cursor_execute", note)
     await connection.execute(item.insert(), named(7))
+    sa.event.remove(engine.sync_engine, "before_cursor_execute", note)
 
     assert "(7 rows in 1 columns)" == repr(seen[0])
 
@@ -907,8 +923,11 @@ async def test_the_parameters_of_many_rows_are_logged_in_a_line(engine, connecti
 # --- mistakes ---------------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def database():
+    """
+    In which nothing that is tried leaves anything.
+    """
     async with DatabaseEngine(":memory:", metadata=Base.metadata) as engine:
         await engine.create_all()
         yield engine

@@ -9,6 +9,7 @@ import uuid
 from decimal import Decimal
 
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -16,6 +17,8 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from project_architect_db import DatabaseEngine, InvalidValueError
 from project_architect_db.dialect.row_texts import ROWS, KeyedText
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Model(DeclarativeBase):
@@ -53,15 +56,24 @@ class Pair(Model):
 ITEMS = Item.__table__
 
 
-@pytest.fixture
-async def engine():
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
     async with DatabaseEngine(":memory:", metadata=Model.metadata) as engine:
-        await engine.create_all()
-        async with engine.transaction() as session:
-            session.add_all([Item(name=f"n{number}") for number in range(100)])
-            session.add_all([Versioned() for _ in range(10)])
-            session.add_all([Pair(left=n // 2, right="ab"[n % 2]) for n in range(20)])
         yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, with nothing in it but what each begins with.
+    """
+    await database.drop_all()
+    await database.create_all()
+    async with database.transaction() as session:
+        session.add_all([Item(name=f"n{number}") for number in range(100)])
+        session.add_all([Versioned() for _ in range(10)])
+        session.add_all([Pair(left=n // 2, right="ab"[n % 2]) for n in range(20)])
+    return database
 
 
 @pytest.fixture
@@ -266,7 +278,7 @@ async def test_inserts_and_updates_of_one_flush_keep_their_order(engine):
          f"update t set a=$1\nFROM {ROWS} WHERE id = $2"),
     ],
 )  # fmt: skip
-def test_the_statement_for_many_rows(sql, template):
+async def test_the_statement_for_many_rows(sql, template):
     text = KeyedText.parse(sql)
     assert template.split() == text.template.split()
     assert text.outside == set()
@@ -285,5 +297,5 @@ def test_the_statement_for_many_rows(sql, template):
         "DELETE FROM t WHERE id = $1; DELETE FROM u WHERE id = $2",
     ],
 )
-def test_other_statements_are_left_alone(sql):
+async def test_other_statements_are_left_alone(sql):
     assert KeyedText.parse(sql) is None

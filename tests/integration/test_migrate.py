@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 import sqlalchemy as sa
+from alembic.config import main
 from sqlalchemy import event, text
 
 from project_architect_db import (
@@ -507,11 +508,16 @@ async def test_a_table_is_renamed_whose_indexes_were_not_loaded_yet(app):
 @pytest.mark.parametrize(
     "change",
     [
-        'op.drop_column("books", "title")',
         'op.drop_column("books", "length")',
-        'op.alter_column("books", "length", type_=sa.BigInteger)',
-        'op.create_unique_constraint("u", "books", ["length"])',
         'op.rename_table("books", "volumes")\nop.execute("FROM volumes")',
+        *(
+            pytest.param(change, marks=pytest.mark.slow)
+            for change in (
+                'op.drop_column("books", "title")',
+                'op.alter_column("books", "length", type_=sa.BigInteger)',
+                'op.create_unique_constraint("u", "books", ["length"])',
+            )
+        ),
     ],
 )
 async def test_what_an_index_forbids_works_once_it_is_dropped(app, change):
@@ -653,8 +659,23 @@ async def test_who_has_the_database_is_named(app):
 # --- what revisions use -------------------------------------------------------------
 
 
-@pytest.mark.parametrize("environment", ["dev", "test", "staging", "prod", None])
-@pytest.mark.parametrize("how", ["argument", "setting", "variable"])
+ENVIRONMENTS = ["dev", "test", "staging", "prod", None]
+EVERY_DAY = [("setting", "dev"), ("variable", "prod")]
+
+
+@pytest.mark.parametrize(
+    ("how", "environment"),
+    [
+        *(("argument", name) for name in ENVIRONMENTS),
+        *EVERY_DAY,
+        *(
+            pytest.param(how, name, marks=pytest.mark.slow)
+            for how in ("setting", "variable")
+            for name in ENVIRONMENTS
+            if (how, name) not in EVERY_DAY
+        ),
+    ],
+)
 async def test_steps_for_an_environment(app, monkeypatch, environment, how):
     app.add(
         "1",
@@ -861,31 +882,37 @@ def alembic(*arguments, cwd, **environment):
     )  # fmt: skip
 
 
-def test_alembic_runs_them_too(app):
+def test_alembic_runs_them_too(app, monkeypatch):
     app.add("1", FIRST)
     app.add("2", 'if in_environment("prod"): op.execute("CREATE TABLE p (a INTEGER)")')
     (app.path / "models.py").write_text(
         f"{MODELS}\nfrom project_architect_db import DatabaseEngine\n"
         "engine = DatabaseEngine('app.duckdb', metadata=metadata)\n"
     )
-    env = app.folder / "env.py"
-    ini = "migrations/alembic.ini"
-    url = {"PROJECT_ARCHITECT_DB_URL": "app.duckdb"}
-    done = alembic("-c", ini, "upgrade", "1", cwd=app.path, **url)
-    assert 0 == done.returncode, done.stderr
+    env, ini = app.folder / "env.py", app.folder / "alembic.ini"
+
+    def alembic_here(*arguments):
+        sys.modules.pop("models", None)
+        main(["-c", str(ini), *arguments])
+
+    monkeypatch.setenv("PROJECT_ARCHITECT_DB_URL", "app.duckdb")
+    alembic_here("upgrade", "1")
     assert [("1",)] == dict(app.state()[1])["alembic_version"]
+    monkeypatch.delenv("PROJECT_ARCHITECT_DB_URL")
     env.write_text(env.read_text().replace("metadata", "engine"))
-    done = alembic(
-        "-c", ini, "upgrade", "head", cwd=app.path,
-        PROJECT_ARCHITECT_DB_ENVIRONMENT="prod",
-    )  # fmt: skip
-    assert 0 == done.returncode, done.stderr
+    monkeypatch.setenv("PROJECT_ARCHITECT_DB_ENVIRONMENT", "prod")
+    alembic_here("upgrade", "head")
     assert ["alembic_version", "books", "p"] == [name for name, _ in app.state()[1]]
+    url = "sqlalchemy.url = duckdb+async:///there.duckdb"
+    ini.write_text(ini.read_text().replace("[alembic]", f"[alembic]\n{url}"))
+    alembic_here("upgrade", "1")
+    assert [("1",)] == dict(state(app.path / "there.duckdb")[1])["alembic_version"]
 
 
+@pytest.mark.slow
 def test_alembic_takes_the_url_of_its_ini_file(tmp_path):
     """
-    With the migrations of this library.
+    With the migrations of this library, in a process of its own.
     """
     ini = tmp_path / "alembic.ini"
     ini.write_text(

@@ -152,7 +152,7 @@ ORDERS = [each.key for each in sa.inspect(Item).column_attrs if each.key != "num
 
 
 @pytest.mark.parametrize("name", ORDERS)
-@pytest.mark.parametrize("sign", ["", "-"])
+@pytest.mark.parametrize("sign", ["", pytest.param("-", marks=pytest.mark.slow)])
 async def test_pages_follow_each_other_by_any_value(items, name, sign):
     ordered = items.order_by(sign + name)
 

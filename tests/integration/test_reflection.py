@@ -5,6 +5,7 @@ What DuckDB's catalog holds reaches SQLAlchemy's Inspector as it was created.
 from __future__ import annotations
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import (
     CheckConstraint,
     Column,
@@ -51,20 +52,27 @@ HOSTILE_NAMES = [
     " ",
 ]
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 COLONS = """concat(b, ' :a "k":1 10:30 ::b \\:c \\\\:d')"""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine():
     engine = create_async_engine("duckdb+async://?emit_foreign_keys=true")
     yield engine
     await engine.dispose()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def connection(engine):
+    """
+    A connection; what a test does is rolled back, what it has set goes with it.
+    """
     async with engine.connect() as connection:
         yield connection
+        await connection.rollback()
+        await connection.invalidate()
 
 
 async def run(connection, *statements):
@@ -720,7 +728,8 @@ async def test_many_names_are_looked_for_at_once(connection):
     }
 
 
-async def test_another_attached_database_does_not_show(engine):
+async def test_another_attached_database_does_not_show():
+    engine = create_async_engine("duckdb+async://")
     async with engine.connect() as connection:
         await run(connection, "CREATE TABLE t (here INTEGER)")
         await connection.commit()
@@ -766,6 +775,7 @@ async def test_another_attached_database_does_not_show(engine):
             "key": ["there"],
             "indexes": ["leak_index"],
         }
+    await engine.dispose()
 
 
 # --- whole schemas ----------------------------------------------------------------
@@ -773,11 +783,11 @@ async def test_another_attached_database_does_not_show(engine):
 
 async def test_any_number_of_tables_takes_a_handful_of_queries(engine, connection):
     queries = []
-    event.listen(
-        engine.sync_engine,
-        "before_cursor_execute",
-        lambda *arguments: queries.append(arguments[2]),
-    )
+
+    def note(connection, cursor, statement, *_):
+        queries.append(statement)
+
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
     counts = []
     for number in (1, 100):
         await run(
@@ -791,6 +801,7 @@ async def test_any_number_of_tables_takes_a_handful_of_queries(engine, connectio
         metadata = MetaData()
         await connection.run_sync(metadata.reflect)
         counts.append((len(metadata.tables), len(queries)))
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
     assert counts == [(1, 9), (101, 9)]
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy import text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -70,6 +71,16 @@ asyncio.run(main())
 @pytest.fixture
 async def engine():
     async with temporary_database(threads=1) as engine:
+        yield engine
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def seeded():
+    """
+    A database of many rows, which is only read.
+    """
+    async with temporary_database(threads=1) as engine:
+        await seed(engine, rows=ROWS)
         yield engine
 
 
@@ -138,10 +149,10 @@ async def test_activity_is_most_and_agrees_with_what_it_tells_of(engine):
         assert await rows_of(engine, disagreeing) == []
 
 
-async def test_people_work_on_weekdays_and_by_day(engine):
-    await seed(engine, rows=ROWS)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_people_work_on_weekdays_and_by_day(seeded):
     ((days, hours),) = await rows_of(
-        engine,
+        seeded,
         "SELECT avg((isodow(occurred_at) < 6)::INT), "
         "avg((hour(occurred_at) BETWEEN 8 AND 17)::INT) FROM activity",
     )
@@ -149,9 +160,9 @@ async def test_people_work_on_weekdays_and_by_day(engine):
     assert 0.82 < hours < 0.95
 
 
-async def test_the_repositories_and_schemas_take_them(engine):
-    await seed(engine, rows=ROWS)
-    async with engine.session() as session:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_repositories_and_schemas_take_them(seeded):
+    async with seeded.session() as session:
         project = (await ProjectRepository(session).list(limit=1))[0]
         metrics = await ProjectRepository(session).metrics(project.id)
         assert metrics.stages[-1].name == project.status
@@ -204,9 +215,9 @@ async def test_ids_that_do_not_follow_each_other_are_left_out(engine, monkeypatc
     assert ids == [(1 + done.rows["projects"],)]
 
 
-async def test_the_search_finds_them(engine):
-    await seed(engine, rows=ROWS)
-    async with engine.session() as session:
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_search_finds_them(seeded):
+    async with seeded.session() as session:
         found = await DocumentSearch(session).search("reminder", limit=3)
         assert len(found) == 3
 

@@ -9,6 +9,7 @@ import pickle
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import (
     JSON,
     ForeignKey,
@@ -24,6 +25,8 @@ from sqlalchemy.ext.mutable import MutableDict
 from sqlalchemy.orm import Mapped, defer, mapped_column
 
 from project_architect_db import Base, DatabaseEngine
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Packed(TypeDecorator):
@@ -53,13 +56,22 @@ class Letter(Note):
     stamps: Mapped[list[Any] | None]
 
 
-@pytest.fixture
-async def engine():
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
     async with DatabaseEngine(":memory:", metadata=Model.metadata) as engine:
-        await engine.create_all()
-        async with engine.transaction() as session:
-            session.add(Note(data={"a": 1, "deep": [{"b": []}]}, rows=[{"n": 1}]))
         yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, with nothing in it but what each begins with.
+    """
+    await database.drop_all()
+    await database.create_all()
+    async with database.transaction() as session:
+        session.add(Note(data={"a": 1, "deep": [{"b": []}]}, rows=[{"n": 1}]))
+    return database
 
 
 async def stored(engine, column=Note.data):
