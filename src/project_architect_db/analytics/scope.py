@@ -167,11 +167,11 @@ class Scope:
         Its offset from UTC is a fixed one: Python takes the two hours that a zone has
         twice for one and the same, where both have the zone itself.
         """
-        if value.tzinfo is None:
-            zone = UTC if self.granularity == "hour" else self.zone
-            value = value.replace(tzinfo=zone)
-        local = value.astimezone(self.zone) if value.tzinfo is not self.zone else value
-        return local.replace(tzinfo=timezone(local.utcoffset() or _NONE), fold=0)
+        if value.tzinfo is not None:
+            return _with_offset(value.astimezone(self.zone))
+        if self.granularity == "hour":
+            return _with_offset(value.replace(tzinfo=UTC).astimezone(self.zone))
+        return _on_the_clock(value, self.zone)
 
     def start(self, moment: datetime) -> datetime:
         """
@@ -183,7 +183,7 @@ class Scope:
         return self._midnight(self._first_day(local.date()))
 
     def _midnight(self, day: date) -> datetime:
-        return self.moment(datetime.combine(day, time(), self.zone))
+        return _on_the_clock(datetime.combine(day, time()), self.zone)
 
     def _first_day(self, day: date) -> date:
         if self.granularity == "week":
@@ -234,6 +234,18 @@ class Scope:
         instant = timedelta(microseconds=1)
         last = max(told) if self.until is None else self.start(self.until - instant)
         return self.buckets(first, last) if first <= last else []
+
+
+@lru_cache(maxsize=50_000)
+def _on_the_clock(value: datetime, zone: ZoneInfo) -> datetime:
+    """
+    The time at which clocks in a zone show this; buckets are asked for again and again.
+    """
+    return _with_offset(value.replace(tzinfo=zone))
+
+
+def _with_offset(value: datetime) -> datetime:
+    return value.replace(tzinfo=timezone(value.utcoffset() or _NONE), fold=0)
 
 
 def require_among(argument: str, value: Any, known: Collection[str]) -> None:
