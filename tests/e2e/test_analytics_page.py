@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import func
 
 from project_architect_db import AnalyticsRepository, DatabaseEngine, Document
-from project_architect_db.analytics.page import SECTIONS, shown
+from project_architect_db.analytics.page import SECTIONS, heading, shown
 from project_architect_db.testing import seed
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -35,10 +35,16 @@ CALLS = {
     "lifecycle": "limit=12",
     "repository_activity": "limit=20",
     "top_terms": 'granularity="year", limit=5',
-    "time_series": (
-        "\n    Document.created_at, func.sum(Document.size), by=Document.kind, top=3,"
-        '\n    granularity="quarter", fill=0, window=2, compare="year",\n'
-    ),
+    "time_series": """
+    Document.created_at,
+    func.sum(Document.size),
+    by=Document.kind,
+    top=3,
+    granularity="quarter",
+    fill=0,
+    window=2,
+    compare="year",
+""",
     "seasonality": 'Document.created_at, by="weekday"',
 }
 """What they are asked with, beside their defaults."""
@@ -71,7 +77,7 @@ async def answers() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         async with DatabaseEngine(Path(folder, "app.duckdb")) as engine:
             await engine.create_all()
-            await seed(engine, rows=5_000)
+            await seed(engine, rows=20_000)
             names = {"analytics": AnalyticsRepository(engine), "at": AT}
             names |= {"Document": Document, "func": func}
             return {
@@ -89,7 +95,7 @@ def told(name: str, source: str, report: object) -> str:
     columns = report.columns
     lines = [
         f"### {name}", "", about, "", "```python", f"report = {source}", "```", "",
-        "| " + " | ".join(column.replace("_", " ") for column in columns) + " |",
+        "| " + " | ".join(heading(column) for column in columns) + " |",
         "|" + "---|" * len(columns),
     ]  # fmt: skip
     for row in report[:ROWS]:
@@ -111,8 +117,8 @@ def generated(reports: dict[str, object]) -> str:
     sources = calls()
     sections = {**SECTIONS, "Any model over time": ("time_series", "seasonality")}
     parts = []
-    for heading, names in sections.items():
-        parts.append(f"\n## {heading}\n")
+    for title, names in sections.items():
+        parts.append(f"\n## {title}\n")
         parts += ["\n" + told(name, sources[name], reports[name]) for name in names]
     return "".join(parts)
 

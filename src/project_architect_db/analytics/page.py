@@ -100,7 +100,7 @@ def _section(report: Report[Any]) -> Iterator[str]:
     yield f"<details><summary>{len(report):,} rows</summary><table><tr>"
     classes = [' class="n"' * isinstance(v, int | float) for v in report[0]]
     for name, class_ in zip(report.columns, classes, strict=True):
-        yield f"<th{class_}>{name.replace('_', ' ')}</th>"
+        yield f"<th{class_}>{heading(name)}</th>"
     yield "</tr>"
     for row in report.rows[:SHOWN_ROWS]:
         cells = (
@@ -114,6 +114,13 @@ def _section(report: Report[Any]) -> Iterator[str]:
     yield "</details></section>"
 
 
+def heading(name: str) -> str:
+    """
+    The name of a column, for people; `shown` has the unit.
+    """
+    return name.removesuffix("_seconds").replace("_", " ")
+
+
 def shown(name: str, value: Any) -> str:
     """
     A value of a row, for people.
@@ -124,7 +131,7 @@ def shown(name: str, value: Any) -> str:
 
     Example:
         >>> from project_architect_db.analytics.page import shown
-        >>> print(shown("projects", 1234), shown("share", 0.123), shown("idle", None))
+        >>> print(shown("projects", 1234), shown("share", 0.123))
         1,234 12.3 %
         >>> print(shown("median_seconds", 100_000.0), shown("tags", ("a", "b")))
         1.16 days a, b

@@ -56,8 +56,8 @@ class Report(Sequence[RowT], Generic[RowT]):
         >>> for row in report:
         ...     print(row.status, row.projects, row.share)
         draft 1 1.0
-        >>> report.to_dict()["columns"]
-        ['status', 'projects', 'share']
+        >>> print(*report.columns)
+        status projects share
     """
 
     name: str

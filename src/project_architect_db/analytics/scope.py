@@ -4,7 +4,7 @@ What limits a question: a period, projects, their status; and how finely it is a
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from functools import lru_cache
@@ -213,16 +213,8 @@ class Scope:
         Raises:
             InvalidQuestionError: There are too many.
         """
-        found = [first]
-        while found[-1] < last:
-            found.append(self.next(found[-1]))
-            if len(found) > MOST_BUCKETS:
-                raise InvalidQuestionError(
-                    f"there are more than {MOST_BUCKETS:,} of them from {first:%F} "
-                    f"to {last:%F}; ask for longer ones, or a shorter period",
-                    argument="granularity", value=self.granularity,
-                )  # fmt: skip
-        return found
+        alone = Scope(granularity=self.granularity, zone=self.zone)
+        return list(_buckets(alone, first, last))
 
     def all_buckets(self, told: Collection[datetime]) -> list[datetime]:
         """
@@ -234,6 +226,23 @@ class Scope:
         instant = timedelta(microseconds=1)
         last = max(told) if self.until is None else self.start(self.until - instant)
         return self.buckets(first, last) if first <= last else []
+
+
+@lru_cache(maxsize=100)
+def _buckets(scope: Scope, first: datetime, last: datetime) -> Sequence[datetime]:
+    """
+    The same ones are asked for again and again.
+    """
+    found = [first]
+    while found[-1] < last:
+        found.append(scope.next(found[-1]))
+        if len(found) > MOST_BUCKETS:
+            raise InvalidQuestionError(
+                f"there are more than {MOST_BUCKETS:,} of them from {first:%F} "
+                f"to {last:%F}; ask for longer ones, or a shorter period",
+                argument="granularity", value=scope.granularity,
+            )  # fmt: skip
+    return tuple(found)
 
 
 @lru_cache(maxsize=50_000)

@@ -23,8 +23,10 @@ from project_architect_db.cli.common import (
     size,
 )
 from project_architect_db.cli.exporting import export_to, show_export
+from project_architect_db.cli.targets import AppOption, FolderOption, engine_of
 from project_architect_db.engine import Backup, DatabaseEngine, run, verify_backup
 from project_architect_db.engine import restore as restore_backup
+from project_architect_db.engine.backup import read_manifest
 from project_architect_db.errors import BackupError
 
 
@@ -67,35 +69,63 @@ def backup(
                     target, overwrite=overwrite, progress=progress
                 )
 
-    _show("Backup", run(make()), as_json=as_json)
+    with interruptible("nothing was written."):
+        made = run(make())
+    _show("Backup", made, as_json=as_json)
 
 
 def restore(
     path: Annotated[Path, typer.Argument(help="The backup.")],
     database: DatabaseOption = None,
+    app: AppOption = None,
+    migrations: FolderOption = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Only check the backup.")
+    ] = False,
+    any_revision: Annotated[
+        bool,
+        typer.Option("--any-revision", help="Even one that the code does not know."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """
     Put a verified backup in the place of a database; the old file is kept.
 
+    A backup that is at a migration which the code does not know is refused, as
+    `migrate` would refuse the database.
+
     Example: project-architect-db restore monday.duckdb --database app.duckdb
     """
-    with progress_bar() as progress:
-        if verify:
+    if verify:
+        with interruptible("nothing was changed."), progress_bar() as progress:
             found = run(verify_backup(path, progress=progress))
-            _show("Verified", found, as_json=as_json)
-            return
-        target = DatabaseEngine(database).path
-        if target is None:
-            raise BackupError("a database in memory cannot be restored; name a file")
-        restored = run(restore_backup(path, target, progress=progress))
+        _show("Verified", found, as_json=as_json)
+        return
+    engine = engine_of(database, app)
+    if engine.path is None:
+        raise BackupError("a database in memory cannot be restored; name a file")
+    known = None if any_revision else _known_revisions(path, engine, migrations)
+    with interruptible("the database is as it was."), progress_bar() as progress:
+        restored = run(
+            restore_backup(path, engine.path, known_revisions=known, progress=progress)
+        )
     _show(
         "Restored", restored.backup, as_json=as_json, database=str(restored.path),
         kept=str(restored.kept) if restored.kept else None,
     )  # fmt: skip
+
+
+def _known_revisions(
+    path: Path, engine: DatabaseEngine, folder: Path | None
+) -> set[str] | None:
+    """
+    Those of the migrations, if the backup is at one.
+    """
+    if read_manifest(path).revision is None:
+        return None
+    from project_architect_db.engine.migrations import Migrations
+
+    return {revision.id for revision in Migrations(engine, folder).history()}
 
 
 def _name_now(engine: DatabaseEngine) -> str:

@@ -13,6 +13,7 @@ from project_architect_db.cli.common import (
     DatabaseOption,
     JsonOption,
     found,
+    interruptible,
     print_facts,
     print_json,
     progress_bar,
@@ -40,6 +41,8 @@ ResultT = TypeVar("ResultT")
 
 Where = tuple[str | None, str | None, Any, Any]
 """What says which database, application, folder, and environment."""
+
+STOPPED = "the migration that ran changed nothing; those before it stay."
 
 EPILOG = "Exit codes: 0 done, 1 failed, 2 wrong usage or setting, 130 interrupted."
 
@@ -112,13 +115,13 @@ def migrate(
 
 
 def _try(where: Where, target: str, *, as_json: bool) -> None:
-    with progress_bar() as progress:
+    with interruptible("nothing was changed."), progress_bar() as progress:
         tried = _with_migrations(*where, lambda m: m.dry_run(target, progress=progress))
     show_dry_run(tried, as_json=as_json)
 
 
 def _upgrade(where: Where, target: str, *, backup: bool, as_json: bool) -> None:
-    with progress_bar() as progress:
+    with interruptible(STOPPED), progress_bar() as progress:
         done = _with_migrations(
             *where, lambda m: m.upgrade(target, backup=backup, progress=progress)
         )
@@ -213,7 +216,7 @@ def check(
 
     Example: project-architect-db migrate check --database app.duckdb
     """
-    with progress_bar() as progress:
+    with interruptible("nothing was changed."), progress_bar() as progress:
         checked = _with_migrations(
             database, app, migrations, environment, lambda m: m.check(progress=progress)
         )
@@ -237,7 +240,7 @@ def rollback(
 
     Example: project-architect-db migrate rollback --database app.duckdb
     """
-    with progress_bar() as progress:
+    with interruptible(STOPPED), progress_bar() as progress:
         done = _with_migrations(
             database, app, migrations, environment,
             lambda m: m.downgrade(to, backup=not no_backup, progress=progress),

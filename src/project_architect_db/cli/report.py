@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from project_architect_db.analytics.page import SECTIONS, page, shown
+from project_architect_db.analytics.page import SECTIONS, heading, page, shown
 from project_architect_db.analytics.present import present
 from project_architect_db.analytics.repository import AnalyticsRepository
 from project_architect_db.analytics.scope import Filters
@@ -159,7 +159,7 @@ def _show(board: Dashboard, reports: Sequence[Report[Any]]) -> None:
         title = f"{each.title} ({each.name})" + (
             f", {more:,} more rows" if more > 0 else ""
         )
-        columns = [name.replace("_", " ") for name in each.columns]
+        columns = [heading(name) for name in each.columns]
         print_table(title, columns, [
             [
                 value if _is_count(value) else shown(name, value)

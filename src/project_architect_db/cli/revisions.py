@@ -13,6 +13,7 @@ from project_architect_db.cli.common import (
     DatabaseOption,
     JsonOption,
     found,
+    interruptible,
     print_facts,
     print_json,
     progress_bar,
@@ -60,7 +61,7 @@ def init(
         written = _write_folder(folder, app or engine.settings.app)
     path, created = engine.path, None
     if force or not (written and path is not None and path.exists()):
-        with progress_bar() as progress:
+        with interruptible("no database was made."), progress_bar() as progress:
             from project_architect_db.engine.migrations import Migrations
             from project_architect_db.engine.migrations.creating import create_database
 
