@@ -458,7 +458,7 @@ class StaleRecordError(RecordError):
     Attributes:
         model: The name of the model.
         id: The id of the record.
-        expected: The version it was expected to have.
+        expected: The version it was expected to have; `None` if it has none.
         found: The version it has now; `None` if it is gone, or not known.
         index: Which row of many it was, from 0; `None` for a single one.
     """
@@ -467,10 +467,13 @@ class StaleRecordError(RecordError):
         self, *, model: str, id: Any, expected: Any, found: Any,
         index: int | None = None,
     ) -> None:  # fmt: skip
-        now = "is gone" if found is None else f"has version {found!r} now"
+        problem = "was changed or deleted since it was read"
+        if expected is not None:
+            now = "has not" if found is None else f"has version {found!r} now"
+            problem = f"was expected to have version {expected!r} and {now}"
         super().__init__(
-            f"{row_number(index)}{model} {id!r} was expected to have version "
-            f"{expected!r} and {now}; read it again, and decide again",
+            f"{row_number(index)}{model} {id!r} {problem}; read it again, and decide "
+            "again",
             model=model,
         )
         self.id = id

@@ -385,6 +385,63 @@ async def test_a_stale_record_is_named_whoever_flushes_it(engine, two, method):
         await session.rollback()
 
 
+async def read_all(session):
+    async for _ in BaseRepository[Counted](session).stream():
+        pass
+
+
+FLUSHES = {
+    "flush": lambda session: session.flush(),
+    "commit": lambda session: session.commit(),
+    "a query": lambda session: session.execute(sa.select(Counted)),
+    "a count": lambda session: BaseRepository[Counted](session).count(),
+    "a stream": read_all,
+}
+
+
+@pytest.mark.parametrize("how", FLUSHES)
+async def test_a_stale_record_is_named_by_whatever_flushes_it(engine, two, how):
+    stale, _ = two
+    expected = ("Counted", stale.id, 1)
+    async with engine.session() as session:
+        session.add_all(two)
+        stale.n = 7
+        with pytest.raises(
+            StaleRecordError, match="to have version 1 and has not"
+        ) as e:
+            await FLUSHES[how](session)
+        assert expected == (e.value.model, e.value.id, e.value.expected)
+        await session.rollback()
+        session.expunge_all()
+
+
+async def test_of_several_stale_records_all_are_named(engine, two):
+    expected = {record.id for record in two}
+    async with engine.session() as session:
+        session.add_all(two)
+        for record in two:
+            record.n = 7
+        with pytest.raises(StaleRecordError, match="was changed or deleted") as refused:
+            await session.flush()
+        assert expected == set(refused.value.id)
+        await session.rollback()
+        session.expunge_all()
+
+
+async def test_a_record_without_versions_that_is_gone_is_named(engine):
+    async with engine.transaction() as session:
+        child = await BaseRepository[Child](session).create({"name": "a"})
+    async with engine.transaction() as session:
+        await session.execute(sa.delete(Child))
+    async with engine.session() as session:
+        session.add(child)
+        child.name = "b"
+        with pytest.raises(StaleRecordError, match=r"Child \d+ was changed or deleted"):
+            await session.flush()
+        await session.rollback()
+        session.expunge_all()
+
+
 async def test_what_else_was_changed_is_flushed_first(session):
     records = BaseRepository[Counted](session)
     made = await records.bulk_create([{"name": "a"}, {"name": "b"}, {"name": "c"}])

@@ -109,7 +109,7 @@ class Transaction:
         self.failure: BaseException | None = None
         self.duck: duckdb.DuckDBPyConnection | None = None
         self._written: set[str] | None = set()
-        self._changed: set[str] = set()  # those of them with rows that were there before
+        self._changed: set[str] = set()  # more than rows were added to
         self._texts: set[str] = set()  # that wrote rows nobody knows of
         self._unknown_statements = 0
         self._live: Stream | None = None  # the one DuckDB has the rows of

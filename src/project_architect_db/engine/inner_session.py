@@ -4,16 +4,17 @@ The synchronous sessions inside of ours, which SQLAlchemy's ORM works with.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from sqlalchemy import event
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.util.concurrency import await_
 
 from project_architect_db.dialect.driver import DriverConnection
 from project_architect_db.dialect.statements import NO_SAVEPOINTS
 from project_architect_db.engine.off_loop import HEAVY
-from project_architect_db.errors import UnsupportedOperationError
+from project_architect_db.errors import StaleRecordError, UnsupportedOperationError
 from project_architect_db.garbage_collector import collector
 
 if TYPE_CHECKING:
@@ -23,6 +24,44 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstanceState
 
     from project_architect_db.dialect.write_gate import Lease, WriteGate
+
+
+class _Known(NamedTuple):
+    """
+    What is known of an object before its flush, which may take it away.
+    """
+
+    model: str
+    id: Any
+    version: Any
+    tables: frozenset[str]
+
+    @classmethod
+    def of(cls, state: InstanceState[Any]) -> _Known:
+        mapper, key = state.mapper, state.identity or ()
+        version = None
+        if mapper.version_id_col is not None:
+            name = mapper.get_property_by_column(mapper.version_id_col).key
+            version = state.committed_state.get(name, state.dict.get(name))
+        tables = frozenset(str(table) for table in mapper.tables)
+        return cls(
+            mapper.class_.__name__, key[0] if len(key) == 1 else key, version, tables
+        )
+
+
+def _stale(changed: list[_Known], said: str) -> StaleRecordError:
+    """
+    The error about the one of them whose table SQLAlchemy names; or about all.
+    """
+    meant = [each for each in changed if any(f"'{t}'" in said for t in each.tables)]
+    if len(meant) == 1:
+        (one,) = meant
+        return StaleRecordError(
+            model=one.model, id=one.id, expected=one.version, found=None
+        )
+    models = ", ".join(sorted({each.model for each in meant})) or "record"
+    ids = tuple(each.id for each in meant)
+    return StaleRecordError(model=models, id=ids, expected=None, found=None)
 
 
 class ReadingSession(Session):
@@ -48,6 +87,22 @@ class ReadingSession(Session):
         else:
             state._orphaned_outside_of_session = False  # noqa: SLF001 - as super() does
             self._save_or_update_impl(state)
+
+    def flush(self, objects: Any = None) -> None:
+        """
+        Write what has changed; also before a query, and before COMMIT.
+
+        Raises:
+            StaleRecordError: A record was changed or deleted since it was read.
+        """
+        changed = [
+            _Known.of(state)
+            for state in (*self.identity_map._modified, *self._deleted)  # noqa: SLF001 - as super() does
+        ]
+        try:
+            super().flush(objects)
+        except StaleDataError as error:
+            raise _stale(changed, str(error)) from error
 
     def begin_nested(self) -> NoReturn:
         """

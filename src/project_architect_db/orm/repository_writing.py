@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import inspect
 from sqlalchemy.exc import StatementError
 from sqlalchemy.orm.attributes import set_committed_value
-from sqlalchemy.orm.exc import StaleDataError
 
 from project_architect_db.errors import (
     ConstraintError,
@@ -53,7 +52,7 @@ class RecordWriting(RecordAccess[ModelT]):
         await self._require_json(values)
         record: ModelT = made_of(fields, values)
         self.session.add(record)
-        await self._flush(record, values)
+        await self._flush(values)
         unloaded = inspect(record).unloaded
         made = [n for n in (*fields.columns, *fields.computed) if n in unloaded]
         if made:  # by the database
@@ -81,7 +80,7 @@ class RecordWriting(RecordAccess[ModelT]):
             for name in before.keys() & {*done}:
                 set_committed_value(record, name, before[name])
             raise
-        await self._flush(record, changes)
+        await self._flush(changes)
         return record
 
     def _one_version(self, given: Any, expected: Any) -> Any:
@@ -133,14 +132,9 @@ class RecordWriting(RecordAccess[ModelT]):
     async def _connection(self) -> AsyncConnection:
         return await self.session.connection(bind_arguments={"mapper": self.model})
 
-    async def _flush(self, record: ModelT, values: Mapping[str, Any]) -> None:
-        version = self._fields.version
-        before = None if version is None else inspect(record).dict.get(version)
-        key = inspect(record).identity  # which a rollback may take away
+    async def _flush(self, values: Mapping[str, Any]) -> None:
         try:
             await self.session.flush()
-        except StaleDataError as error:
-            raise self._stale(key, before, None) from error
         except (StatementError, InvalidValueError) as error:
             await self._refuse_unbindable(values, error)
             raise
