@@ -17,7 +17,13 @@ import sqlalchemy
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import analytics_marks, domain_marks, peers, repository_marks
+from benchmarks import (
+    analytics_marks,
+    domain_marks,
+    operations_marks,
+    peers,
+    repository_marks,
+)
 from benchmarks import marks as engine_marks
 from benchmarks.measure import Mark, peak_mib
 from project_architect_db import run
@@ -27,6 +33,7 @@ MEASURES = {
     **repository_marks.MEASURES,
     **domain_marks.MEASURES,
     **analytics_marks.MEASURES,
+    **operations_marks.MEASURES,
     **peers.MEASURES,
 }
 

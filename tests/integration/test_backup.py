@@ -5,8 +5,10 @@ A backup is one moment of the database, whole or not there; a restore brings it 
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import json
+import stat
 import subprocess
 import sys
 import threading
@@ -178,6 +180,81 @@ async def test_where_no_backup_can_be(engine, path, target, tmp_path):
     assert "precious" == target.read_text()
 
 
+async def test_a_file_of_the_user_is_not_taken_for_a_manifest(engine, target, path):
+    """
+    Neither that of another backup, nor the database itself.
+    """
+    manifest_of(target).write_text("precious")
+    with pytest.raises(BackupError, match=r"backup\.duckdb\.json is there already"):
+        await engine.backup(target)
+    assert "precious" == manifest_of(target).read_text()
+    named = path.with_name("data.json")
+    async with DatabaseEngine(named) as other:
+        await other.create_all()
+        with pytest.raises(BackupError, match="the database itself"):
+            await other.backup(path.with_name("data"), overwrite=True)
+
+
+async def test_what_stands_in_the_way_of_a_manifest_is_said(engine, target, path):
+    manifest_of(target).mkdir()
+    before = names(path.parent)
+    with pytest.raises(BackupError, match=r"cannot be written: .*directory"):
+        await engine.backup(target, overwrite=True)
+    assert {*names(path.parent)} <= {*before, "app.duckdb.wal"}
+
+
+async def test_nobody_moves_the_log_while_it_is_copied(engine, target):
+    """
+    It would be neither in the copy of the file nor in that of the log.
+    """
+    moves = []
+
+    def progress(step, done, total):
+        if step == "copy" and not moves:
+            moves.append(asyncio.create_task(engine.checkpoint()))
+
+    async with engine.session() as reader:  # keeps some of it in the log
+        await reader.execute(text("FROM accounts"))
+        async with engine.transaction() as session:
+            await session.execute(text("UPDATE accounts SET amount = 20"))
+        backup = await engine.backup(target, progress=progress)
+    (error,) = await asyncio.gather(*moves, return_exceptions=True)
+    assert "Cannot CHECKPOINT" in str(error)
+    async with DatabaseEngine(target) as copy:
+        assert 20_000 == await amounts(copy)
+    assert 1000 == backup.tables["main.accounts"].rows
+
+
+async def test_a_database_that_is_only_read_has_a_backup(engine, path, target):
+    await engine.close()
+    async with DatabaseEngine(path, read_only=True) as reader:
+        backup = await reader.backup(target)
+    assert 1000 == backup.tables["main.accounts"].rows
+
+
+async def test_a_backup_is_for_those_who_may_read_the_database(engine, path, target):
+    """
+    And so is the database that it is restored into.
+    """
+    path.chmod(0o600)
+    backup = await engine.backup(target)
+    assert 0o600 == stat.S_IMODE(target.stat().st_mode)
+    await engine.close()
+    target.chmod(0o644)
+    await restore(target, path)
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    await restore(backup.path, path.with_name("new.duckdb"))
+    assert 0o644 == stat.S_IMODE(path.with_name("new.duckdb").stat().st_mode)
+
+
+async def test_a_copy_of_what_may_only_be_read_can_be_written(tmp_path):
+    source = tmp_path / "source"
+    source.write_text("text")
+    source.chmod(0o400)
+    await copy_file(source, tmp_path / "copy")
+    assert 0o600 == stat.S_IMODE((tmp_path / "copy").stat().st_mode)
+
+
 async def test_a_database_in_memory_has_no_backup(target):
     async with DatabaseEngine(":memory:") as engine:
         with pytest.raises(BackupError, match="in memory"):
@@ -244,6 +321,27 @@ async def test_a_damaged_manifest_is_noticed(engine, target, content):
         read_manifest(target)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("revision", 5), ("bytes", "many"), ("source", None), ("duckdb", ["2"]),
+        ("tables", {"main.accounts": {"rows": "many", "checksum": "0"}}),
+        ("created_at", 5), ("more", 1),
+    ],
+)  # fmt: skip
+async def test_a_manifest_of_other_types_is_damaged(engine, target, name, value):
+    backup = await engine.backup(target)
+    await rewritten(backup, **{name: value})
+    with pytest.raises(BackupError, match="is damaged"):
+        read_manifest(target)
+
+
+async def test_a_path_without_a_name_is_no_backup():
+    for path in (".", "/", ".."):
+        with pytest.raises(BackupError, match="is no backup"):
+            await verify_backup(path)
+
+
 async def test_what_has_no_manifest_is_no_backup(engine, target, path):
     with pytest.raises(BackupError, match="is no backup"):
         await verify_backup(path)
@@ -295,6 +393,48 @@ async def test_a_damaged_database_is_restored(backup, path, target):
         assert 10_000 == await amounts(engine)
 
 
+async def test_a_database_that_is_gone_but_for_its_log_is_restored(
+    backup, path, target
+):
+    """
+    DuckDB would not open the new file beside the log of the old one.
+    """
+    path.unlink()
+    log = path.with_name(path.name + ".wal")
+    log.write_bytes(b"a log")
+    assert (await restore(target, path)).kept is None
+    async with DatabaseEngine(path) as engine:
+        assert 10_000 == await amounts(engine)
+    (kept,) = path.parent.glob("app.duckdb.before-restore-*.wal")
+    assert b"a log" == kept.read_bytes()
+
+
+async def test_a_file_system_without_links_keeps_a_copy(
+    backup, path, target, monkeypatch
+):
+    """
+    And no half one, if there is no room for it.
+    """
+
+    def link(*_):
+        raise PermissionError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr("os.link", link)
+    before = path.read_bytes()
+    restored = await restore(target, path)
+    assert before == restored.kept.read_bytes()
+    left = names(path.parent)
+
+    def fail(_, copy):
+        copy.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr("shutil.copyfile", fail)
+    with pytest.raises(BackupError, match=r"cannot be written: .*no room"):
+        await restore(target, path)
+    assert left == names(path.parent)
+
+
 async def test_an_open_database_is_not_replaced(engine, path, target):
     await engine.backup(target)
     with pytest.raises(BackupError, match="open in this process"):
@@ -316,6 +456,9 @@ async def test_where_nothing_can_be_restored(backup, target, tmp_path):
         await restore(target, target)
     with pytest.raises(BackupError, match="no folder"):
         await restore(target, tmp_path / "absent/app.duckdb")
+    for folder in (tmp_path, "/"):
+        with pytest.raises(BackupError, match="is a folder"):
+            await restore(target, folder)
 
 
 async def rewritten(backup, **changes):
@@ -356,6 +499,12 @@ async def test_a_backup_that_is_no_database(backup, path, target):
 def vars_of(backup):
     content = backup.tables["main.accounts"]
     return {"rows": content.rows, "checksum": content.checksum}
+
+
+async def test_a_table_that_another_duckdb_does_not_find(backup, path, target):
+    await rewritten(backup, tables={"main.gone": vars_of(backup)}, duckdb="v1.5.0")
+    with pytest.raises(BackupError, match=r"the table main\.gone holds None"):
+        await restore(target, path)
 
 
 async def test_another_duckdb_may_count_checksums_otherwise(backup, path, target):

@@ -72,8 +72,13 @@ async def _import(
     path: Path, database: str | None
 ) -> tuple[ImportReport, RepositoryOverview, str]:
     await find_root(path)  # a wrong path leaves no database behind
-    async with DatabaseEngine(database) as engine:
-        await engine.create_all()
+    engine = DatabaseEngine(database)
+    is_new = engine.path is not None and not engine.path.exists()
+    async with engine:
+        if is_new and engine.settings.migrations is None:
+            await engine.migrate(backup=False)  # as `init` would
+        else:
+            await engine.create_all()
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),

@@ -41,7 +41,14 @@ MANIFEST = ".json"
 """What the name of a manifest has after the name of its backup."""
 
 PIECE = 1 << 22
+_TYPES: dict[str, Any] = {
+    "source": str, "bytes": int, "sha256": str, "duckdb": str, "library": str,
+    "revision": str | None, "writers_waited": int | float,
+}  # fmt: skip
 HASH = "hash(*COLUMNS(*))"
+_HOLD = "CREATE SCHEMA IF NOT EXISTS main"
+"""Changes nothing, and makes DuckDB refuse a CHECKPOINT of somebody else, which would
+move the log into the file while they are copied one after the other."""
 MEMORY = "1GB"
 """What verifying a copy may use."""
 
@@ -110,7 +117,7 @@ def manifest_of(path: Path) -> Path:
     """
     Where the manifest of a backup is.
     """
-    return path.with_name(path.name + MANIFEST)
+    return path.parent / f"{path.name}{MANIFEST}"
 
 
 def read_manifest(path: Path) -> Backup:
@@ -125,13 +132,19 @@ def read_manifest(path: Path) -> Backup:
         found = json.loads(manifest.read_text(encoding="utf-8"))
         tables = {n: TableContent(**t) for n, t in found.pop("tables").items()}
         found["created_at"] = datetime.fromisoformat(found["created_at"])
-        return Backup(**{**found, "path": path, "tables": tables})
+        backup = Backup(**{**found, "path": path, "tables": tables})
+        values = [(getattr(backup, name), type_) for name, type_ in _TYPES.items()]
+        values += [(table.rows, int) for table in tables.values()]
+        for value, type_ in values:
+            if not isinstance(value, type_):
+                raise TypeError(f"{value!r} is of another type")
     except FileNotFoundError as error:
         raise BackupError(
             f"{path} is no backup: there is no manifest {manifest.name} beside it"
         ) from error
     except (OSError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise BackupError(f"the manifest {manifest} is damaged: {error}") from error
+    return backup
 
 
 async def back_up(
@@ -154,6 +167,8 @@ async def back_up(
             library=version("project-architect-db"), writers_waited=round(waited, 3),
         )  # fmt: skip
         _publish(backup, partial)  # here: a thread would go on after a cancellation
+    except OSError as error:
+        raise BackupError(f"{target} cannot be written: {error}") from error
     finally:
         for leftover in (partial, wal_of(partial), manifest_of(partial)):
             with suppress(OSError):
@@ -166,14 +181,15 @@ def _allowed(target: Path, source: Path, *, overwrite: bool) -> Path:
     Where the backup really goes, if it may.
     """
     target = Path(os.path.realpath(target))
-    if target in (source, wal_of(source)):
+    if {target, manifest_of(target)} & {source, wal_of(source)}:
         raise BackupError(f"{target} is the database itself; choose another name")
     if not target.parent.is_dir():
         raise BackupError(f"there is no folder {target.parent}; create it first")
     if target.is_dir():
         raise BackupError(f"{target} is a folder; give the name of a file in it")
-    if target.exists() and not overwrite:
-        raise BackupError(f"{target} is there already; choose another name")
+    for file in (target, manifest_of(target)):
+        if file.exists() and not overwrite:
+            raise BackupError(f"{file} is there already; choose another name")
     return target
 
 
@@ -186,7 +202,8 @@ async def copy_database(
     with suppress(ArchitectError, DBAPIError):  # a reader may need the old rows
         await engine.checkpoint()  # before the gate is taken: most is done then
     async with engine.transaction() as session:
-        await session.execute(text("SELECT 1"))
+        hold = "SELECT 1" if engine.settings.read_only else _HOLD
+        await session.execute(text(hold), execution_options={"writes": ()})
         started, created_at = time.perf_counter(), datetime.now(UTC)
         await copy_file(
             source, partial, progress=lambda done, all_: progress("copy", done, all_)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -107,6 +108,8 @@ async def restore(
         _compare(backup, await read_content(partial, progress))
         await fold_log(target)
         kept = await asyncio.to_thread(swap_in, partial, target, "restore")
+    except OSError as error:
+        raise BackupError(f"{target} cannot be written: {error}") from error
     finally:
         for leftover in (partial, wal_of(partial)):
             with suppress(OSError):
@@ -123,6 +126,8 @@ def _allowed(path: Path, database: Path) -> Path:
         raise BackupError(f"{target} is open in this process; close its engine first")
     if target == Path(os.path.realpath(path)):
         raise BackupError(f"{target} is the backup itself")
+    if target.is_dir():
+        raise BackupError(f"{target} is a folder; give the name of a file in it")
     if not target.parent.is_dir():
         raise BackupError(f"there is no folder {target.parent}; create it first")
     return target
@@ -135,7 +140,8 @@ def _require_known(backup: Backup, known: Collection[str] | None) -> None:
     if unknown:
         raise BackupError(
             f"{backup.path} is at the migration {unknown[0]}, which this code does not "
-            "know: it is of a newer version; update first"
+            "know: a newer version made it, or other migrations did; update or name "
+            "those first, or restore it nevertheless by --any-revision"
         )
 
 
@@ -147,8 +153,11 @@ def _compare(backup: Backup, found: dict[str, object]) -> None:
     same_hash = found["duckdb"] == backup.duckdb  # versions may hash differently
     for name, content in backup.tables.items():
         other = tables.get(name)  # type: ignore[attr-defined]
-        differs = other != content if same_hash else other.rows != content.rows
-        if other is None or differs:
+        if (
+            other is None
+            or other.rows != content.rows
+            or (same_hash and other != content)
+        ):
             raise BackupError(
                 f"{backup.path} is damaged: the table {name} holds {other}, and was "
                 f"to hold {content}"
@@ -173,13 +182,29 @@ def swap_in(partial: Path, target: Path, why: str) -> Path | None:
     Returns:
         Where the old one is now; `None` if there was none.
     """
-    kept = None
-    if target.exists():
-        now = datetime.now(UTC)
-        kept = target.with_name(f"{target.name}.before-{why}-{now:%Y%m%dT%H%M%S%f}")
-        os.link(target, kept)
-        if wal_of(target).exists():
-            wal_of(target).replace(wal_of(kept))
+    now = datetime.now(UTC)
+    kept = target.with_name(f"{target.name}.before-{why}-{now:%Y%m%dT%H%M%S%f}")
+    is_there = target.exists()
+    if is_there:
+        shutil.copymode(target, partial)
+        _keep(target, kept)
+    # Also that of a file that is gone: DuckDB would open no other one with it.
+    if wal_of(target).exists():
+        wal_of(target).replace(wal_of(kept))
     partial.replace(target)
     sync_folder(target.parent)
-    return kept
+    return kept if is_there else None
+
+
+def _keep(target: Path, kept: Path) -> None:
+    """
+    Give a file a second name; where the file system has none, copy it.
+    """
+    try:
+        os.link(target, kept)
+    except OSError:
+        try:
+            shutil.copyfile(target, kept)
+        except OSError:
+            kept.unlink(missing_ok=True)
+            raise

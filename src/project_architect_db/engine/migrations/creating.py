@@ -65,6 +65,8 @@ async def create_database(
             await new.checkpoint()
         await fold_log(target)
         kept = await asyncio.to_thread(swap_in, partial, target, "init")
+    except OSError as error:
+        raise MigrationError(f"{target} cannot be written: {error}") from error
     finally:
         for leftover in (partial, wal_of(partial)):
             with suppress(OSError):

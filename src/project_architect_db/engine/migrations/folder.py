@@ -4,6 +4,7 @@ A folder of migrations: `env.py`, `script.py.mako`, and the revisions in `versio
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -166,19 +167,30 @@ def write_folder(path: Path, app: str) -> list[Path]:
     Raises:
         MigrationError: There is something of that name, or it cannot be written.
     """
-    module, _, name = app.partition(":")
+    part = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        (path / "versions").mkdir(parents=True)
-        files = {
-            "env.py": ENV.format(
-                target="project-architect-db",
-                module=module, name=name, first=name.partition(".")[0],
-            ),
-            "alembic.ini": INI.format(folder=path.name),
-        }  # fmt: skip
-        for file, content in files.items():
-            (path / file).write_text(content, encoding="utf-8")
-        shutil.copy(own_folder() / "script.py.mako", path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _fill(part, path.name, app)
+        if path.exists():  # an empty folder would be replaced
+            raise FileExistsError(errno.EEXIST, "it is there already")
+        part.rename(path)
     except OSError as error:
         raise MigrationError(f"cannot write {path}: {error.strerror}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
     return sorted(path.iterdir())
+
+
+def _fill(folder: Path, name: str, app: str) -> None:
+    module, _, attribute = app.partition(":")
+    (folder / "versions").mkdir(parents=True)
+    files = {
+        "env.py": ENV.format(
+            target="project-architect-db",
+            module=module, name=attribute, first=attribute.partition(".")[0],
+        ),
+        "alembic.ini": INI.format(folder=name),
+    }  # fmt: skip
+    for file, content in files.items():
+        (folder / file).write_text(content, encoding="utf-8")
+    shutil.copy(own_folder() / "script.py.mako", folder)

@@ -137,6 +137,10 @@ class Migrations(MigrationAuthor):
         The migrations that lead from where the database is to a target.
         """
         self._require_known(at)
+        if target.startswith("-") and not at:
+            raise MigrationError(
+                f"{self.engine.name} is at no migration; there is none to go back"
+            )
         return direction(self.folder.scripts())(target, at)
 
     async def _back_up(self, at: tuple[str, ...], progress: Progress) -> Path | None:

@@ -15,7 +15,7 @@ from alembic import context
 from alembic.operations.ops import CreateTableOp
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import MetaData, event
+from sqlalchemy import CheckConstraint, Column, MetaData, event
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_architect_db.dialect.handover import Handover
@@ -138,7 +138,7 @@ class Steps:
         The error, and which migration it was.
         """
         script = step.revision
-        what = str(error) or type(error).__name__
+        what = " ".join(str(error).splitlines()) or type(error).__name__
         return RevisionFailedError(
             f"the migration {script.revision} ({message_of(script)}) failed, and "
             f"changed nothing: {what}",
@@ -191,7 +191,7 @@ def run_migrations(target: Any, **options: Any) -> None:
     options = {
         "target_metadata": metadata_of(target),
         "transaction_per_migration": True,
-        "process_revision_directives": _without_info,
+        "process_revision_directives": _as_it_can_be_written,
         **options,
     }
     connection = context.config.attributes.get("connection")
@@ -203,15 +203,31 @@ def run_migrations(target: Any, **options: Any) -> None:
         run(_alone(_engine_of(target), options))
 
 
-def _without_info(_: object, __: object, directives: list[MigrationScript]) -> None:
+def _as_it_can_be_written(
+    _: object, __: object, directives: list[MigrationScript]
+) -> None:
     """
-    Leave the `info` of tables out of revisions: it is about models, and any object.
+    New tables without their `info`, which may be any object, and with all CHECKs.
+
+    Alembic would forget those that stand at a column, and write only the others.
     """
     for script in directives:
         for operations in (*script.upgrade_ops_list, *script.downgrade_ops_list):
             for operation in operations.ops:
                 if isinstance(operation, CreateTableOp):
                     operation.info = {}
+                    checks = _checks_of_columns(operation.columns)
+                    operation.columns = [*operation.columns, *checks]
+
+
+def _checks_of_columns(items: Iterable[object]) -> list[CheckConstraint]:
+    return [
+        CheckConstraint(check.sqltext, name=check.name)
+        for column in items
+        if isinstance(column, Column)
+        for check in column.constraints
+        if isinstance(check, CheckConstraint)
+    ]
 
 
 def metadata_of(target: Any) -> Any:
