@@ -183,7 +183,8 @@ def test_working_trees(command, database, tmp_path, environment):
     for name in ("one", "two"):
         (tmp_path / name / "inner").mkdir(parents=True)
         (tmp_path / name / "a.py").write_text(f"print({name!r})\n")
-        for arguments in (("init", "-q"), ("add", "."), ("commit", "-qm", "x")):
+        init = ("init", "-q", "--template=")
+        for arguments in (init, ("add", "."), ("commit", "-qm", "x")):
             subprocess.run(
                 ("git", *arguments), cwd=tmp_path / name, env=environment, check=True
             )

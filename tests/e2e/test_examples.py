@@ -18,28 +18,41 @@ PROGRAMS = {
 }
 
 
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    """
+    What programs are given, by name: a small working tree to read, instead of ours.
+    """
+    tree = tmp_path_factory.mktemp("tree")
+    (tree / "app.py").write_text("print(1)\n")
+    env = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
+    for command in (("init", "-q"), ("add", "."), ("commit", "-qm", "x")):
+        settings = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org")
+        subprocess.run(("git", *settings, *command), cwd=tree, env=env, check=True)
+    return {"advanced/analytics.py": [tree]}
+
+
 @pytest.mark.parametrize(
-    "program",
+    "name",
     [
-        pytest.param(
-            program, id=name,
-            marks=() if name.startswith("basic/") else [pytest.mark.slow],
-        )
-        for name, program in PROGRAMS.items()
+        pytest.param(name, marks=() if name.startswith("basic/") else pytest.mark.slow)
+        for name in PROGRAMS
     ],
-)  # fmt: skip
-def test_an_example_runs_and_prints(program, tmp_path):
+)
+def test_an_example_runs_and_prints(name, arguments, tmp_path):
     """
     In an empty folder, which is empty afterwards, with no warnings.
     """
     done = subprocess.run(
-        [sys.executable, "-W", "error", program],
+        [sys.executable, "-W", "error", PROGRAMS[name], *arguments.get(name, ())],
         cwd=tmp_path, env={**os.environ, "PYTHONIOENCODING": "utf-8"},
         capture_output=True, text=True, encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout
-    assert not done.stderr
+    # On a busy machine a quick transaction may last so long that it is told.
+    told = [each for each in done.stderr.splitlines() if "been writing for" not in each]
+    assert [] == told
     assert not list(tmp_path.iterdir())
 
 

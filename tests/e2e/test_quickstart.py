@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import select
 import shutil
 import signal
@@ -57,11 +58,11 @@ def git(environment, tmp_path):
 
     def run(*arguments, stdin=b""):
         subprocess.run(
-            ("git", *arguments), cwd=tmp_path / "tree", env=environment,
-            input=stdin, check=True,
+            ("git", "-c", "maintenance.auto=false", *arguments),
+            cwd=tmp_path / "tree", env=environment, input=stdin, check=True,
         )  # fmt: skip
 
-    run("init", "-q", "-b", "main")
+    run("init", "-q", "-b", "main", "--template=")
     return run
 
 
@@ -441,33 +442,54 @@ def in_a_terminal(environment, *arguments, cwd):
 
 
 def test_a_terminal_shows_progress_and_then_only_the_tables(environment, tree):
-    for number in range(500):
+    for number in range(250):
         (tree / f"{number}.txt").write_text("x")
     code, seen = in_a_terminal(environment, "quickstart", cwd=tree)
     assert code == 0
     assert "Reading files" in seen
-    assert "502/502" in seen
+    assert "252/252" in seen
     shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", seen.rpartition("\x1b[2K")[2])
     assert shown.splitlines()[0].startswith("Repository")
     assert all(len(line) <= 80 for line in shown.splitlines())
 
 
+@pytest.mark.slow
 def test_an_error_in_a_terminal_is_red(environment, tmp_path):
     code, seen = in_a_terminal(environment, "quickstart", "absent", cwd=tmp_path)
     assert code == 1
     assert "\x1b[31mError: " in seen
 
 
-def test_an_interrupt_ends_it_with_exit_code_130(environment, tree, tmp_path):
-    slow_git = tmp_path / "bin" / "git"
+def put_slow_git(environment, folder, then):
+    """
+    A git that does something when it is to tell the history, and then takes a minute.
+    """
+    slow_git = folder / "bin" / "git"
     slow_git.parent.mkdir()
     slow_git.write_text(
         "#!/bin/sh\n"
-        f'case " $* " in *" log "*) touch {tmp_path}/reached; exec sleep 60;; esac\n'
+        f'case " $* " in *" log "*) {then}; exec sleep 60;; esac\n'
         f'exec {shutil.which("git")} "$@"\n'
     )
     slow_git.chmod(0o755)
     environment["PATH"] = f"{slow_git.parent}:{environment['PATH']}"
+
+
+def test_an_interrupt_ends_it_with_exit_code_130(environment, run, tree, tmp_path):
+    put_slow_git(environment, tmp_path, "kill -INT $PPID")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = run("quickstart", tree, "-d", "app.duckdb", code=130)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ("", "Interrupted; run it again to read the rest.\n") == done[1:]
+    with duckdb.connect(tmp_path / "app.duckdb") as database:
+        database.execute("SELECT count(*) FROM projects")
+
+
+@pytest.mark.slow
+def test_an_interrupt_ends_a_process_of_its_own_too(environment, tree, tmp_path):
+    put_slow_git(environment, tmp_path, f"touch {tmp_path}/reached")
     process = subprocess.Popen(
         (COMMAND, "quickstart", str(tree), "-d", "app.duckdb"), cwd=tmp_path,
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -495,14 +517,15 @@ def test_the_version_is_told(run):
     )
 
 
-def test_the_package_can_be_run_as_well(environment, tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "project_architect_db", "--version"],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.startswith("project-architect-db ")
+def test_the_package_can_be_run_as_well(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["project-architect-db", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("project_architect_db", run_name="__main__")
+    assert not ended.value.code
+    assert capsys.readouterr().out.startswith("project-architect-db ")
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_early_is_no_error(environment, tree, tmp_path):
     ours, theirs = os.pipe()
     os.close(ours)

@@ -9,9 +9,10 @@ import subprocess
 
 from sqlalchemy import func, select
 
-from project_architect_db import Conversation, DatabaseEngine, Document
+from project_architect_db import Conversation, Document
 from project_architect_db.domain.importer import import_working_tree
 from project_architect_db.domain.models import Activity
+from project_architect_db.testing import temporary_database
 
 
 class Tree:
@@ -22,10 +23,14 @@ class Tree:
     def __init__(self, root):
         self.root = root
         root.mkdir()
-        self.git("init", "-q", "-b", "main")
+        self.git("init", "-q", "-b", "main", "--template=")
 
     def git(self, *arguments):
-        subprocess.run(("git", *arguments), cwd=self.root, check=True)
+        """
+        Run git, which does not look for something to tidy up afterwards.
+        """
+        command = ("git", "-c", "maintenance.auto=false", *arguments)
+        subprocess.run(command, cwd=self.root, check=True)
 
     def write(self, **files):
         for name, data in files.items():
@@ -37,8 +42,8 @@ class Tree:
             "commit", "-q", "--allow-empty", "-m", message, f"--author={author}",
             f"--date=2026-03-{day:02}T12:00:00+00:00",
         )  # fmt: skip
-        head = ("git", "rev-parse", "HEAD")
-        return subprocess.check_output(head, cwd=self.root, text=True).strip()
+        head = (self.root / ".git/HEAD").read_text().removeprefix("ref: ").strip()
+        return (self.root / ".git" / head).read_text().strip()
 
     def commits(self, numbers):
         """
@@ -128,8 +133,7 @@ async def fresh(root):
     """
     What the first import into an empty database tells.
     """
-    async with DatabaseEngine(":memory:") as engine:
-        await engine.create_all()
+    async with temporary_database() as engine:
         await import_working_tree(engine, root)
         return await told(engine)
 

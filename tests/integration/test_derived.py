@@ -8,6 +8,8 @@ import asyncio
 from itertools import count
 
 import pytest
+import pytest_asyncio
+from database_support import made_anew
 from sqlalchemy import (
     Column,
     Integer,
@@ -28,6 +30,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from project_architect_db import DatabaseEngine
 from project_architect_db.dialect.database import Database
 from project_architect_db.dialect.derived import DERIVED, InStep
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 class Model(DeclarativeBase):
@@ -100,13 +104,36 @@ async def disagreements(engine):
         ))).all()  # fmt: skip
 
 
-@pytest.fixture
-async def engine(tmp_path):
+async def begin(engine):
+    async with engine.transaction() as session:
+        session.add_all([Note(id=n, text="x" * n, place=n) for n in range(1, 6)])
+    DERIVED_SIZES.asked.clear()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
+    async with DatabaseEngine(":memory:", metadata=Model.metadata) as engine:
+        await engine.create_all()
+        yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, with five notes in it.
+    """
+    await begin(await made_anew(database))
+    return database
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def file(tmp_path):
+    """
+    An engine of a file of its own, with the same notes.
+    """
     async with DatabaseEngine(tmp_path / "a.duckdb", metadata=Model.metadata) as engine:
         await engine.create_all()
-        async with engine.transaction() as session:
-            session.add_all([Note(id=n, text="x" * n, place=n) for n in range(1, 6)])
-        DERIVED_SIZES.asked.clear()
+        await begin(engine)
         yield engine
 
 
@@ -311,15 +338,15 @@ async def test_autocommit_of_other_tables_breaks_nothing(engine):
     assert [[2]] == DERIVED_SIZES.asked
 
 
-async def test_nothing_is_known_of_a_file_that_was_just_opened(engine, tmp_path):
-    await engine.close()
+async def test_nothing_is_known_of_a_file_that_was_just_opened(file, tmp_path):
+    await file.close()
     async with DatabaseEngine(tmp_path / "a.duckdb", metadata=Model.metadata) as again:
         async with again.transaction() as session:
             session.add(Note(id=50, text="a"))
         assert ["compare", [50]] == DERIVED_SIZES.asked
 
 
-async def test_all_engines_of_a_file_know_the_same(engine, tmp_path):
+async def test_all_engines_of_a_file_know_the_same(file, tmp_path):
     async with DatabaseEngine(tmp_path / "a.duckdb", metadata=Model.metadata) as other:
         async with other.transaction() as session:
             session.add(Note(id=50, text="a"))
@@ -402,7 +429,7 @@ class Committing:
         )
 
 
-def test_in_step_lasts_until_a_commit_breaks_it():
+async def test_in_step_lasts_until_a_commit_breaks_it():
     log = Committing()
     assert log.since() is None
     log.commit(frozenset({"notes"}), kept=True)
@@ -417,7 +444,7 @@ def test_in_step_lasts_until_a_commit_breaks_it():
     assert log.since() is None
 
 
-def test_what_a_reader_found_holds_if_nothing_broke_it_meanwhile():
+async def test_what_a_reader_found_holds_if_nothing_broke_it_meanwhile():
     log = Committing()
     log.commit(frozenset({"notes"}))
     log.compared(0)
@@ -427,7 +454,7 @@ def test_what_a_reader_found_holds_if_nothing_broke_it_meanwhile():
     assert 2 == log.since()
 
 
-def test_a_commit_that_can_be_seen_already_may_have_broken_it():
+async def test_a_commit_that_can_be_seen_already_may_have_broken_it():
     log = Committing()
     log.in_step.before_commit(frozenset({"notes"}), {})
     log.compared(0)

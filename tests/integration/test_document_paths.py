@@ -7,6 +7,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+import pytest_asyncio
+from database_support import rolled_back
 
 from project_architect_db import (
     ActivityRepository,
@@ -23,8 +25,10 @@ from project_architect_db.domain.files import KnownFile, MovedFile
 from project_architect_db.domain.schemas import DocumentCreate
 from project_architect_db.testing import temporary_database
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine():
     async with temporary_database() as engine:
         async with engine.transaction() as session:
@@ -35,9 +39,9 @@ async def engine():
         yield engine
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def session(engine):
-    async with engine.transaction() as session:
+    async with rolled_back(engine) as session:
         yield session
 
 
@@ -46,7 +50,7 @@ def documents(session):
     return DocumentRepository(session, actor="ada")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def code(session, tmp_path):
     """
     A repository whose working tree is there.
@@ -209,7 +213,7 @@ async def test_documents_of_several_are_not_taken_for_those_of_one(
 # --- reports that are old -------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def files(documents, code, tmp_path):
     """
     Documents whose files are there, and their ids by name.
@@ -289,8 +293,8 @@ async def test_a_report_of_somebody_elses_making_is_written_down_as_far_as_it_ca
             MovedFile(a, "a", "../a"), MovedFile(b, "b", "new"),
             MovedFile(c, "c", "new"),
         ),
-        missing=(d, 99), changed=(KnownFile(98, "x", None, 0),),
-        skipped={"unreadable": (97,)},
+        missing=(d, 10**9), changed=(KnownFile(10**9 + 1, "x", None, 0),),
+        skipped={"unreadable": (10**9 + 2,)},
     )  # fmt: skip
     assert noted(moved=1, missing=1, skipped=5) == await documents.note_files(report)
     assert [("missing", d, {}), ("moved", b, {"from": "b", "to": "new"})] == (

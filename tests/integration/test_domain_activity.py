@@ -7,6 +7,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+import pytest_asyncio
+from database_support import rolled_back
 
 from project_architect_db import (
     Activity,
@@ -20,20 +22,22 @@ from project_architect_db import (
 )
 from project_architect_db.testing import temporary_database
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine():
     async with temporary_database() as engine:
         yield engine
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def session(engine):
-    async with engine.transaction() as session:
+    async with rolled_back(engine) as session:
         yield session
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def project(session):
     return await ProjectRepository(session).create({"name": "a", "project_idea": "b"})
 
@@ -114,27 +118,30 @@ async def test_an_upsert_tells_what_became_of_a_known_record(session, project):
     ]
 
 
-@pytest.mark.parametrize("id", [1, "1"], ids=["number", "text"])
-async def test_an_id_as_text_is_told_as_the_same_id(session, project, documents, id):
-    projects = ProjectRepository(session)
+@pytest.mark.parametrize("kind", [int, str], ids=["number", "text"])
+async def test_an_id_as_text_is_told_as_the_same_id(session, project, documents, kind):
+    projects, number, id = ProjectRepository(session), project.id, kind(project.id)
     row = {"id": id, "name": "a", "project_idea": "b", "status": "active"}
     await projects.bulk_upsert([row])
     await projects.bulk_set_status([id], "on_hold")
     events = await ActivityRepository(session).list(action="status_changed")
-    assert [(1, 1, "active"), (1, 1, "on_hold")] == [
+    assert [(number, number, "active"), (number, number, "on_hold")] == [
         (event.entity_id, event.project_id, event.payload["to"]) for event in events
     ]
-    await documents.bulk_insert({"project_id": each, "title": "t"} for each in (1, id))
-    await documents.bulk_upsert(
-        [{"id": id, "project_id": id, "title": "t", "path": "./a"}]
+    await documents.bulk_insert(
+        {"project_id": each, "title": "t"} for each in (number, id)
     )
-    await documents.delete(id)
-    who = (1, "bob")
+    first, _ = await documents.list(order_by="id")
+    await documents.bulk_upsert(
+        [{"id": kind(first.id), "project_id": id, "title": "t", "path": "./a"}]
+    )
+    await documents.delete(kind(first.id))
+    who = (number, "bob")
     assert [
         ("created", None, *who, {"count": 2}),
-        ("moved", 1, *who, {"from": None, "to": "a"}),
+        ("moved", first.id, *who, {"from": None, "to": "a"}),
         ("upserted", None, *who, {"count": 1}),
-        ("deleted", 1, *who, {}),
+        ("deleted", first.id, *who, {}),
     ] == await told(session)
 
 

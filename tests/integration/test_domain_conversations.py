@@ -8,8 +8,9 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import pytest_asyncio
+from database_support import made_anew, rolled_back
 from sqlalchemy import select, text, update
-from sqlalchemy.orm.exc import StaleDataError
 
 from project_architect_db import (
     ActivityRepository,
@@ -26,23 +27,37 @@ from project_architect_db import (
 )
 from project_architect_db.testing import temporary_database
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-async def engine():
+async def begin(engine):
+    async with engine.transaction() as session:
+        for name in "ab":
+            await ProjectRepository(session).create({"name": name, "project_idea": "x"})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
     async with temporary_database() as engine:
-        async with engine.transaction() as session:
-            for name in "ab":
-                await ProjectRepository(session).create(
-                    {"name": name, "project_idea": "x"}
-                )
+        await begin(engine)
         yield engine
 
 
-@pytest.fixture
-async def session(engine):
-    async with engine.transaction() as session:
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, for those that commit.
+    """
+    await begin(await made_anew(database))
+    yield database
+    await begin(await made_anew(database))
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(database):
+    async with rolled_back(database) as session:
         yield session
 
 
@@ -51,7 +66,7 @@ def conversations(session):
     return ConversationRepository(session, actor="ada")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def talk(conversations):
     return await conversations.create({"project_id": 1, "title": "Talk"})
 
@@ -187,9 +202,11 @@ async def test_what_is_no_list_takes_no_message(conversations, talk, session):
 
 
 async def test_no_messages_are_an_empty_list(conversations, session):
-    session.add(Conversation(project_id=1, title="t", messages=None))
-    assert [] == await kept(session, 1)
-    assert 0 == (await conversations.add_message(1, {"content": "a"})).position
+    talk = Conversation(project_id=1, title="t", messages=None)
+    session.add(talk)
+    await session.flush()
+    assert [] == await kept(session, talk.id)
+    assert 0 == (await conversations.add_message(talk.id, {"content": "a"})).position
 
 
 # --- editing and reading ----------------------------------------------------------
@@ -297,13 +314,14 @@ async def test_a_field_that_is_none_is_left_out(conversations, talk, session):
 
 
 async def test_an_id_as_text_is_the_same_conversation(conversations, talk, session):
-    await conversations.add_message("1", {"content": "a"})
-    await conversations.edit_message("1", 0, {"content": "b"})
+    id = str(talk.id)
+    await conversations.add_message(id, {"content": "a"})
+    await conversations.edit_message(id, 0, {"content": "b"})
     assert ["b"] == [message["content"] for message in talk.messages]
-    assert ["b"] == [message.content for message in await conversations.messages("1")]
-    assert (1, 1) == (
-        (await conversations.flow("1")).conversation_id,
-        (await conversations.flow("1")).messages,
+    assert ["b"] == [message.content for message in await conversations.messages(id)]
+    assert (talk.id, 1) == (
+        (await conversations.flow(id)).conversation_id,
+        (await conversations.flow(id)).messages,
     )
     found = await ActivityRepository(session).of(talk)
     assert ["message_edited", "message_added", "created"] == [e.action for e in found]
@@ -312,7 +330,7 @@ async def test_an_id_as_text_is_the_same_conversation(conversations, talk, sessi
 # --- objects that were loaded before ----------------------------------------------
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def old(engine):
     """
     A conversation as it was before another message came.
@@ -398,7 +416,7 @@ async def test_of_a_conversation_that_is_gone_there_is_nothing_to_compare(engine
     async with engine.transaction() as session:
         await ConversationRepository(session).delete(1)
     old.messages.append({"content": "c"})
-    with pytest.raises(StaleDataError):
+    with pytest.raises(StaleRecordError):
         async with engine.transaction() as session:
             session.add(old)
 
@@ -466,8 +484,10 @@ async def test_a_part_that_cannot_be(conversations, talk, offset, limit):
 
 
 async def test_messages_of_other_origin_are_read_as_they_are(session, conversations):
-    session.add(Conversation(project_id=1, title="t", messages=[{"role": "x", "a": 1}]))
-    (found,) = await conversations.messages(1)
+    talk = Conversation(project_id=1, title="t", messages=[{"role": "x", "a": 1}])
+    session.add(talk)
+    await session.flush()
+    (found,) = await conversations.messages(talk.id)
     assert ("x", "", 1, None) == (found.role, found.content, found.a, found.at)
 
 
@@ -475,10 +495,10 @@ async def test_messages_of_other_origin_are_read_as_they_are(session, conversati
 
 
 async def test_conversations_of_a_project_page_by_page(conversations):
-    await conversations.bulk_create(
+    made = await conversations.bulk_create(
         {"project_id": 1 + number % 2, "title": f"{number}"} for number in range(10)
     )
-    await conversations.update(3, {"title": "2, changed"})
+    await conversations.update(made[2].id, {"title": "2, changed"})
     page = await conversations.list_by_project(1, 3)
     rest = await conversations.list_by_project(1, 3, cursor=page.next_cursor)
     titles = [each.title for each in [*page.items, *rest.items]]
@@ -517,10 +537,10 @@ async def test_a_misspelt_field_is_refused(conversations, talk):
 
 
 async def test_an_upsert_by_an_id_as_text_is_told(conversations, talk, session):
-    row = {"id": "1", "project_id": "1", "title": "t", "phase": "design"}
+    row = {"id": str(talk.id), "project_id": "1", "title": "t", "phase": "design"}
     assert 1 == await conversations.bulk_upsert([row])
     found = await ActivityRepository(session).list(action="phase_changed")
-    assert [(1, 1, {"from": "discovery", "to": "design"})] == [
+    assert [(talk.id, 1, {"from": "discovery", "to": "design"})] == [
         (event.entity_id, event.project_id, event.payload) for event in found
     ]
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import pytest_asyncio
+from database_support import rolled_back
 from sqlalchemy import event, func, select
 
 from project_architect_db import (
@@ -30,16 +32,18 @@ from project_architect_db import (
 )
 from project_architect_db.testing import temporary_database
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def engine():
     async with temporary_database() as engine:
         yield engine
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def session(engine):
-    async with engine.transaction() as session:
+    async with rolled_back(engine) as session:
         yield session
 
 
@@ -167,7 +171,7 @@ async def test_not_more_names_than_asked_for(projects):
 # --- what is in them --------------------------------------------------------------
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def filled(session):
     """
     Two projects, of which the second has something of everything.
@@ -266,7 +270,12 @@ async def test_a_project_with_everything(engine):
     """
     A query for each relationship, however many rows there are.
     """
-    async with engine.transaction() as session:
+    statements = []
+
+    def note(connection, cursor, statement, *_):
+        statements.append(statement)
+
+    async with rolled_back(engine) as session:
         project = await ProjectRepository(session).create(data())
         belongs = {"project_id": project.id}
         for repository, rows in (
@@ -275,12 +284,9 @@ async def test_a_project_with_everything(engine):
             (RepositoryRepository(session), [{"name": f"{n}"} for n in range(5)]),
         ):
             await repository.bulk_create(belongs | row for row in rows)
-    statements = []
-    async with engine.session() as session:
-        event.listen(
-            engine.engine.sync_engine, "before_cursor_execute",
-            lambda *arguments: statements.append(arguments[2]),
-        )  # fmt: skip
+        await session.flush()
+        session.expunge_all()
+        event.listen(engine.engine.sync_engine, "before_cursor_execute", note)
         found = await ProjectRepository(session).get_with_everything(project.id)
         assert 50 == len(found.conversations)
         assert [f"{n}" for n in range(500)] == sorted(
@@ -289,7 +295,9 @@ async def test_a_project_with_everything(engine):
         assert 5 == len(found.repositories)
         assert ["created"] * 4 == [each.action for each in found.activity]
         assert 5 == len(statements)
-        assert await ProjectRepository(session).get_with_everything(99) is None
+        event.remove(engine.engine.sync_engine, "before_cursor_execute", note)
+        other = project.id + 1
+        assert await ProjectRepository(session).get_with_everything(other) is None
 
 
 async def test_everything_is_as_it_is_now(projects, filled, session):
@@ -302,11 +310,11 @@ async def test_everything_is_as_it_is_now(projects, filled, session):
     assert ["new"] == [each.title for each in again.conversations]
 
 
-async def test_what_was_not_asked_for_says_how_to_ask(engine, projects, session):
-    await projects.create(data())
+async def test_what_was_not_asked_for_says_how_to_ask(projects, session):
+    made = await projects.create(data())
     await session.flush()
     session.expunge_all()
-    found = await projects.get_by_id(1)
+    found = await projects.get_by_id(made.id)
     assert [] == found.conversations
     for name in ("documents", "repositories", "activity"):
         with pytest.raises(NotLoadedError, match="get_with_everything") as caught:

@@ -7,6 +7,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import pytest_asyncio
+from database_support import rolled_back
 
 from project_architect_db import (
     ActivityRepository,
@@ -19,14 +21,25 @@ from project_architect_db import (
 from project_architect_db.domain.repositories import bus_factor
 from project_architect_db.testing import temporary_database
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-@pytest.fixture
-async def session():
-    async with temporary_database() as engine, engine.transaction() as session:
-        for name in "ab":
-            await ProjectRepository(session).create({"name": name, "project_idea": "x"})
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def engine():
+    async with temporary_database() as engine:
+        async with engine.transaction() as session:
+            for name in "ab":
+                await ProjectRepository(session).create(
+                    {"name": name, "project_idea": "x"}
+                )
+        yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def session(engine):
+    async with rolled_back(engine) as session:
         yield session
 
 
@@ -35,7 +48,7 @@ def repositories(session):
     return RepositoryRepository(session, actor="ci")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def app(repositories):
     return await repositories.create({"project_id": 1, "name": "app"})
 
@@ -257,5 +270,5 @@ async def test_nothing_has_no_health(repositories):
         ([2] * 10, 6),
     ],
 )
-def test_how_few_made_more_than_half(commits, people):
+async def test_how_few_made_more_than_half(commits, people):
     assert people == bus_factor(commits)

@@ -7,12 +7,17 @@ from __future__ import annotations
 import os
 
 import pytest
+import pytest_asyncio
+from database_support import made_anew
 from import_support import count, documents, events, new_tree, outcome
 from sqlalchemy import update
 
-from project_architect_db import DatabaseEngine, Document, DocumentRepository
+from project_architect_db import Document, DocumentRepository
 from project_architect_db.domain import git_tree, import_documents, import_moves
 from project_architect_db.domain.importer import import_working_tree
+from project_architect_db.testing import temporary_database
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
@@ -21,11 +26,18 @@ def tree(tmp_path, monkeypatch):
     return new_tree(tmp_path / "tree", monkeypatch)
 
 
-@pytest.fixture
-async def engine(tmp_path):
-    async with DatabaseEngine(tmp_path / "app.duckdb") as engine:
-        await engine.create_all()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
+    async with temporary_database() as engine:
         yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, with nothing in it.
+    """
+    return await made_anew(database)
 
 
 async def ids(engine):

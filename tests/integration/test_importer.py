@@ -13,6 +13,8 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 import pytest
+import pytest_asyncio
+from database_support import made_anew
 from import_support import (
     Tree,
     count,
@@ -40,6 +42,9 @@ from project_architect_db.domain import import_conversations, import_history
 from project_architect_db.domain.importer import import_working_tree
 from project_architect_db.domain.models import Activity
 from project_architect_db.domain.overview import repository_overview
+from project_architect_db.testing import temporary_database
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.fixture
@@ -47,11 +52,18 @@ def tree(tmp_path, monkeypatch):
     return new_tree(tmp_path / "tree", monkeypatch)
 
 
-@pytest.fixture
-async def engine():
-    async with DatabaseEngine(":memory:") as engine:
-        await engine.create_all()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
+    async with temporary_database() as engine:
         yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, with nothing in it.
+    """
+    return await made_anew(database)
 
 
 async def test_a_tree_becomes_project_repository_and_documents(engine, tree):
@@ -191,7 +203,7 @@ async def test_a_path_outside_of_git_changes_nothing(engine, tmp_path):
 
 
 async def test_other_writers_get_their_turn_during_an_import(engine, tree):
-    for number in range(600):
+    for number in range(250):
         (tree.root / f"{number}.txt").write_text("x" * number)
     task = asyncio.create_task(import_working_tree(engine, tree.root))
     writes = 0
@@ -201,7 +213,7 @@ async def test_other_writers_get_their_turn_during_an_import(engine, tree):
         writes += 1
         await asyncio.sleep(0)
     assert writes > 1
-    assert (await task).added == 600
+    assert (await task).added == 250
 
 
 OTHER_PROCESS = """
@@ -214,8 +226,15 @@ sys.exit(1)
 """
 
 
-@pytest.mark.parametrize("opened", [True, False])
-@pytest.mark.parametrize("whose", ["own", "another engine's"])
+@pytest.mark.parametrize(
+    ("whose", "opened"),
+    [
+        ("own", True),
+        pytest.param("own", False, marks=pytest.mark.slow),
+        ("another engine's", False),
+        pytest.param("another engine's", True, marks=pytest.mark.slow),
+    ],
+)
 async def test_an_import_never_gives_up_the_lock_of_a_database_in_the_tree(
     tree, tmp_path, opened, whose
 ):
@@ -529,6 +548,7 @@ async def test_nobody_is_no_actor(engine, tree):
 # --- batches --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_two_thousand_commits_are_two_conversations(engine, tree):
     tree.commits(range(2_000))
     steps = []
@@ -630,6 +650,7 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+@pytest.mark.slow
 async def test_a_killed_import_is_completed_by_the_next(tree, tmp_path):
     tree.commits(range(5))
     tree.git("tag", "v1", "main~1")
@@ -697,15 +718,20 @@ async def test_what_others_said_about_a_forgotten_commit_is_kept(engine, tree):
 @pytest.mark.parametrize(
     ("url", "name"),
     [
-        ("https://github.com/ada/engine.git", "ada/engine"),
         ("https://ada:token@www.github.com/ada/engine/", "ada/engine"),
         ("git@github.com:Ada/my.engine.git", "Ada/my.engine"),
-        ("ssh://git@ssh.github.com:443/ada/engine", "ada/engine"),
-        ("git://GitHub.com/ada/engine", "ada/engine"),
-        ("https://github.com/ada", None),
         ("https://github.com.example.org/ada/engine", None),
-        ("https://example.org/github.com/ada/engine", None),
-        ("https://gitlab.com/ada/engine", None),
+        *(
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in (
+                ("https://github.com/ada/engine.git", "ada/engine"),
+                ("ssh://git@ssh.github.com:443/ada/engine", "ada/engine"),
+                ("git://GitHub.com/ada/engine", "ada/engine"),
+                ("https://github.com/ada", None),
+                ("https://example.org/github.com/ada/engine", None),
+                ("https://gitlab.com/ada/engine", None),
+            )
+        ),
     ],
 )
 async def test_the_url_tells_the_name_on_github(engine, tree, url, name):

@@ -7,6 +7,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+import pytest_asyncio
+from database_support import made_anew
 from sqlalchemy import inspect, select, text, update
 
 from project_architect_db import (
@@ -19,15 +21,25 @@ from project_architect_db import (
     Project,
     Repository,
 )
+from project_architect_db.testing import temporary_database
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ARCHITECTURE = {"layers": ["a", {"b": None}], "score": 1.5, "ünï": "😀", "": {}}
 
 
-@pytest.fixture
-async def engine():
-    async with DatabaseEngine(":memory:") as engine:
-        await engine.create_all()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
+    async with temporary_database() as engine:
         yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, with nothing in it.
+    """
+    return await made_anew(database)
 
 
 async def stored(engine, model=Project):

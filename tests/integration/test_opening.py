@@ -413,10 +413,21 @@ def crash(path, statements):
     )  # fmt: skip
 
 
-@pytest.fixture
-def crashed(path):
+@pytest.fixture(scope="module")
+def left_behind(tmp_path_factory):
+    """
+    A database with a log that a process has left which died.
+    """
+    path = tmp_path_factory.mktemp("crashed") / "app.duckdb"
     inserts = [f"INSERT INTO t VALUES ({i}, repeat('x', 300))" for i in range(100)]
     crash(path, ["CREATE TABLE t (n INTEGER, s VARCHAR)", "CHECKPOINT", *inserts])
+    return path
+
+
+@pytest.fixture
+def crashed(path, left_behind):
+    for copied, there in ((path, left_behind), (wal_of(path), wal_of(left_behind))):
+        shutil.copy(there, copied)
     return path
 
 

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from itertools import pairwise
 
 import pytest
+import pytest_asyncio
+from database_support import made_anew
 from sqlalchemy import ForeignKey, event, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import InvalidRequestError
@@ -49,6 +51,8 @@ from project_architect_db.engine.off_loop import HEAVY, run_off_loop
 from project_architect_db.engine.session import OBJECTS_AT_A_TIME
 from project_architect_db.garbage_collector import collector
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 class Model(DeclarativeBase):
     pass
@@ -75,13 +79,21 @@ COUNT = select(func.count()).select_from(Note)
 ONE = text("SELECT 1")
 
 
-@pytest.fixture
-async def engine():
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def database():
     async with DatabaseEngine(
         ":memory:", metadata=Model.metadata, write_timeout=2, pool_timeout=2
     ) as engine:
         await engine.create_all()
         yield engine
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def engine(database):
+    """
+    The database of all tests here, with nothing in it.
+    """
+    return await made_anew(database)
 
 
 async def count(engine):
@@ -540,7 +552,7 @@ async def test_a_stream_passes_rows_while_it_is_read(engine):
         assert await scalars.all() == [1]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def loaded(engine):
     """
     3,000 notes with a tag each; and how many notes have been built since.
@@ -848,10 +860,10 @@ async def test_an_insert_of_many_rows_runs_off_the_loop(engine):
     rows = [{"text": str(number)} for number in range(HEAVY)]
     seen = set()
 
-    @event.listens_for(engine._writer.sync_engine, "before_cursor_execute")
     def remember(*_):
         seen.add(threading.current_thread().name)
 
+    event.listen(engine._writer.sync_engine, "before_cursor_execute", remember)
     async with engine.transaction() as session:
         await session.execute(insert(Note), rows)
         ids = await session.scalars(
@@ -864,6 +876,7 @@ async def test_an_insert_of_many_rows_runs_off_the_loop(engine):
             insert(Note).returning(Note.id), rows, execution_options={"yield_per": None}
         )
         assert len(result.all()) == HEAVY
+    event.remove(engine._writer.sync_engine, "before_cursor_execute", remember)
     assert seen == {"session-flush"}
     assert await count(engine) == 3 * HEAVY
 

@@ -10,13 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from project_architect_db.analytics.checks import require_among, require_count
 from project_architect_db.analytics.present import present
-from project_architect_db.analytics.scope import (
-    GRANULARITIES,
-    Scope,
-    require_among,
-    require_count,
-)
+from project_architect_db.analytics.scope import GRANULARITIES, Scope
 from project_architect_db.errors import InvalidQuestionError
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -47,6 +43,9 @@ def hours(local):
         ({"zone": "../etc/passwd"}, "zone"),
         ({"zone": ""}, "zone"),
         ({"zone": None}, "zone"),
+        ({"zone": "localtime"}, "zone"),
+        ({"zone": "posix/Europe/Berlin"}, "zone"),
+        ({"zone": "right/Europe/Berlin"}, "zone"),
         ({"granularity": "minute"}, "granularity"),
         ({"granularity": ["day"]}, "granularity"),
         (
@@ -87,7 +86,38 @@ def test_dates_and_times_without_a_zone_are_of_the_zone_that_was_asked_for():
     assert asked.since == datetime(2026, 6, 30, 22, tzinfo=UTC)
     assert asked.until == datetime(2026, 7, 1, 10, tzinfo=UTC)
     aware = datetime(2026, 7, 1, tzinfo=UTC)
-    assert scope(since=aware, zone="Europe/Berlin").since is aware
+    asked = scope(since=aware, zone="Europe/Berlin")
+    assert asked.since.isoformat() == "2026-07-01T02:00:00+02:00"
+
+
+def test_a_period_is_as_long_as_it_is_however_clocks_are_changed():
+    berlin = {"zone": "Europe/Berlin", "granularity": "hour"}
+    first = datetime(2026, 10, 25, 2, 30)
+    asked = scope(since=first, until=first.replace(minute=15, fold=1), **berlin)
+    assert asked.until - asked.since == timedelta(minutes=45)
+    aware = datetime(2026, 3, 29, 3, tzinfo=BERLIN)  # an hour after 1:59
+    asked = scope(since=aware - timedelta(hours=2), until=aware, **berlin)
+    assert [hour.hour for hour in asked.all_buckets([])] == [1]
+    assert asked == scope(
+        since=datetime(2026, 3, 29, 0, tzinfo=UTC),
+        until=datetime(2026, 3, 29, 1, tzinfo=UTC), **berlin,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York", "UTC"])
+def test_the_first_and_the_last_time_are_those_of_python_in_each_zone(zone):
+    ever = scope(since=datetime.min, zone=zone)
+    forever = scope(until=datetime.max, zone=zone)
+    assert ever.since.astimezone(UTC).year == 1
+    assert forever.until.astimezone(UTC).year == 9999
+
+
+def test_times_of_the_database_that_python_cannot_tell():
+    tokyo = scope(zone="Asia/Tokyo", granularity="hour")
+    last = datetime.max.replace(tzinfo=UTC)
+    for value in (last.replace(tzinfo=None), last, "290000-01-01"):
+        with pytest.raises(InvalidQuestionError, match="beyond the years 1 to 9999"):
+            tokyo.moment(value)
 
 
 def test_equal_filters_make_equal_scopes():
@@ -226,10 +256,12 @@ def test_too_many_buckets_are_refused_where_only_the_data_can_tell():
 # --- the present ------------------------------------------------------------------
 
 
-def test_the_present_is_this_minute_or_what_was_given():
+def test_the_present_is_the_end_of_this_minute_or_what_was_given():
+    before = datetime.now(UTC)
     now = present()
     assert (now.second, now.microsecond) == (0, 0)
-    assert timedelta(0) <= datetime.now(UTC) - now < timedelta(minutes=2)
+    assert before < now
+    assert now - datetime.now(UTC) <= timedelta(minutes=1)
     given = datetime(2026, 7, 1, 12, 0, 5, tzinfo=BERLIN)
     assert present(given) == given
 

@@ -34,7 +34,7 @@ class Tree:
     def __init__(self, root):
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
-        self.git("init", "-q", "-b", "main")
+        self.git("init", "-q", "-b", "main", "--template=")
 
     def git(self, *arguments, stdin=b"", **env):
         done = subprocess.run(

@@ -47,10 +47,11 @@ class Tree:
     def __init__(self, root: Path, *options: str) -> None:
         self.root = root
         root.mkdir(parents=True, exist_ok=True)
-        self.git("init", "-q", "-b", "main", *options)
+        self.git("init", "-q", "-b", "main", "--template=", *options)
 
     def git(self, *arguments: str | bytes, stdin: bytes = b"", **env: str) -> str:
-        command = ["git", "-c", "protocol.file.allow=always", *arguments]
+        settings = ("-c", "protocol.file.allow=always", "-c", "maintenance.auto=false")
+        command = ["git", *settings, *arguments]
         done = subprocess.run(
             command, cwd=self.root, input=stdin, capture_output=True, check=False,
             env=os.environ | env,
