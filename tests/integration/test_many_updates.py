@@ -13,9 +13,8 @@ import pytest_asyncio
 import sqlalchemy as sa
 from sqlalchemy import bindparam, delete, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.orm.exc import StaleDataError
 
-from project_architect_db import DatabaseEngine, InvalidValueError
+from project_architect_db import DatabaseEngine, InvalidValueError, StaleRecordError
 from project_architect_db.dialect.row_texts import ROWS, KeyedText
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -162,7 +161,7 @@ async def test_versions_are_compared(engine, statements):
 
 
 async def test_objects_that_were_changed_meanwhile_are_noticed(engine):
-    with pytest.raises(StaleDataError, match="expected to update 2 row"):
+    with pytest.raises(StaleRecordError, match=r"Versioned \(1, 2\) was changed"):
         async with engine.transaction() as session:
             items = (await session.scalars(select(Versioned).limit(2))).all()
             connection = await session.connection()

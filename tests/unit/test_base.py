@@ -23,7 +23,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.orm.exc import StaleDataError
 
-from project_architect_db import Base, DatabaseEngine, TimestampMixin
+from project_architect_db import (
+    Base,
+    DatabaseEngine,
+    StaleRecordError,
+    TimestampMixin,
+)
 from project_architect_db.base import SoftDeleteMixin, VersionMixin, utc_now
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -236,7 +241,7 @@ async def test_an_old_version_writes_nothing(engine, how):
     page = await get(engine)
     async with engine.transaction() as session:
         (await session.get_one(Page, 1)).title = "theirs"
-    with pytest.raises(StaleDataError):
+    with pytest.raises(StaleRecordError):
         async with engine.transaction() as session:
             session.add(page)
             if how == "update":
