@@ -8,17 +8,26 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from sqlalchemy import select
 
-from project_architect_db.domain.events import EventWriting, entity_of, project_of
+from project_architect_db.domain.checked_rows import CheckedFields, NotedFields
+from project_architect_db.domain.events import (
+    EventWriting,
+    project_of,
+    require_json,
+    subject_of,
+)
 from project_architect_db.domain.models import Activity, Project
-from project_architect_db.domain.repository_links import id_in
+from project_architect_db.domain.repository_links import link_of
 from project_architect_db.orm import bulk
 from project_architect_db.orm.bulk_checks import any_of
-from project_architect_db.orm.refusals import each_of, names_of
+from project_architect_db.orm.bulk_steps import writing
+from project_architect_db.orm.refusals import each_of, match_of
 from project_architect_db.orm.repository import BaseRepository
+from project_architect_db.orm.repository_base import named_operation as _named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from project_architect_db.domain.repository_links import Link
     from project_architect_db.orm.bulk import Progress
     from project_architect_db.orm.incoming import Data
     from project_architect_db.orm.query import QueryBuilder
@@ -58,12 +67,11 @@ class ActivityRepository(BaseRepository[Activity]):
             columns: As in `Activity`: `actor`, `payload`, `occurred_at`.
 
         Raises:
+            InvalidDataError: It is none of them, or has no id yet; or a value is none.
             UnknownFieldError: `Activity` has no such column.
         """
-        return await self.create({
-            "entity": entity_of(type(record)), "entity_id": record.id,
-            "project_id": project_of(record), "action": action, **columns,
-        })  # fmt: skip
+        require_json(columns)
+        return await self.create({**subject_of(record), "action": action, **columns})
 
     async def of_project(
         self, project_id: int, limit: int = 100, *, cursor: str | None = None,
@@ -79,10 +87,13 @@ class ActivityRepository(BaseRepository[Activity]):
     async def of(self, record: Any, limit: int = 100) -> list[Activity]:
         """
         What happened to one record, the latest first.
+
+        Raises:
+            InvalidDataError: It is no record, or has no id yet.
         """
-        query = self.base_query().filter(
-            entity=entity_of(type(record)), entity_id=record.id
-        )
+        subject = subject_of(record)
+        del subject["project_id"]
+        query = self.base_query().filter(**subject)
         return await query.order_by("-id").limit(limit).all()
 
 
@@ -140,35 +151,43 @@ class RecordingRepository(EventWriting[ModelT]):
 
     # --- many records -------------------------------------------------------------
 
+    @_named
     async def bulk_create(
         self, data_list: Iterable[Data], *, progress: Progress | None = None
     ) -> list[ModelT]:
         """
         Add many records, and one event with their number.
         """
-        made = await super().bulk_create(data_list, progress=progress)
+        given = each_of(self._fields, data_list)
+        rows = await bulk.checked_by(self._fields.for_create, given)
+        await self._require_new(rows)
+        made = await bulk.create(
+            self.session, CheckedFields(self._fields), rows, progress=progress
+        )
         self._add_summary("created", len(made), map(project_of, made))
         return made
 
+    @_named
     async def bulk_insert(
         self, rows: Iterable[Data], *, progress: Progress | None = None
     ) -> int:
         """
         Add records as they come, and one event with their number.
         """
-        projects: set[Any] = set()
+        first: dict[Link, int] = {}  # as many as there are projects and repositories
 
-        given = each_of(self._fields, rows)
+        def note(checked: Sequence[Mapping[str, Any]], start: int) -> None:
+            for number, row in enumerate(checked, start):
+                first.setdefault(link_of(row), number)
 
-        def noted() -> Iterator[Data]:
-            for row in given:
-                projects.add(id_in(row, "project_id"))
-                yield row
-
-        count = await super().bulk_insert(noted(), progress=progress)
-        self._add_summary("created", count, projects)
+        fields = NotedFields(self._fields, note)
+        count = await bulk.insert_many(self.session, fields, rows, progress=progress)
+        async with writing(self.session, self._fields):
+            await self._require_own([(number, link) for link, number in first.items()])
+        self._add_summary("created", count, {link.project_id for link in first})
         return count
 
+    @_named
     async def bulk_update(
         self, updates: Iterable[Data], *, progress: Progress | None = None
     ) -> int:
@@ -179,27 +198,36 @@ class RecordingRepository(EventWriting[ModelT]):
         rows = await bulk.checked_by(self._fields.for_update, given)
         await self._require_links(rows, self._fields.key)
         moves = await self._moves(rows)
-        count = await super().bulk_update(rows, progress=progress)
+        count = await bulk.update_many(
+            self.session, CheckedFields(self._fields), rows,
+            among=self.base_query().statement, progress=progress,
+        )  # fmt: skip
         await self._write_events(moves)
         others = {name for row in rows for name in row} - {"id", *self.watched}
         if others:
             self._add_summary("updated", count, fields=sorted(others))
         return count
 
+    @_named
     async def bulk_upsert(
-        self, rows: Iterable[Data], *, match: Sequence[str] | None = None,
+        self, rows: Iterable[Data], *, match: str | Sequence[str] | None = None,
         progress: Progress | None = None,
     ) -> int:  # fmt: skip
         """
         Add or change many records; say what became of watched fields of known ids.
         """
+        names = match_of(self._fields, match)
         # As it will be stored, so that "2" is the record 2 to the events as well.
         coming = each_of(self._fields, rows)
-        checked = await bulk.checked_by(self._fields.for_upsert, coming)
+        checked: list[Any] = await bulk.checked_by(self._fields.for_upsert, coming)
         given = [{name: row[name] for name in names} for row, names in checked]
-        await self._require_links(given, names_of(match or self._fields.key))
+        await self._require_links(given, names)
         moves = await self._moves(given)
-        count = await super().bulk_upsert(given, match=match, progress=progress)
+        count = await bulk.upsert_many(
+            self.session, CheckedFields(self._fields), checked, match=names,
+            among=None if self._sees_all else self.base_query().statement,
+            progress=progress,
+        )  # fmt: skip
         await self._write_events(moves)
         projects = (row.get("project_id") for row in given)
         self._add_summary("upserted", count, projects)
@@ -226,11 +254,24 @@ class RecordingRepository(EventWriting[ModelT]):
         self._add_summary("deleted", count, projects)
         return count
 
+    # --- what is not to be written -------------------------------------------------
+
+    async def _require_new(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """
+        Raise before many rows are added that would link what does not belong.
+        """
+        await self._require_own(enumerate(map(link_of, rows)))
+
     async def _require_links(
         self, rows: Sequence[Mapping[str, Any]], match: Sequence[str]
     ) -> None:
         """
-        Raise before many rows are written that would link what does not belong.
+        Raise before many rows are changed that would link what does not belong.
+        """
+
+    async def _require_own(self, links: Iterable[tuple[int | None, Link]]) -> None:
+        """
+        Raise if one of these, each with its number in errors, links two projects.
         """
 
     # --- what it was before -------------------------------------------------------

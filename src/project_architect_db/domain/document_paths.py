@@ -13,11 +13,9 @@ from sqlalchemy import select
 
 from project_architect_db.domain.linked_documents import LinkedDocuments
 from project_architect_db.domain.models import Document, Repository
-from project_architect_db.domain.paths import clean_path, readable_name, real_folder
+from project_architect_db.domain.paths import readable_name, real_folder
 from project_architect_db.errors import DuplicateError, InvalidDataError, row_number
-from project_architect_db.orm import bulk
 from project_architect_db.orm.bulk_checks import any_of
-from project_architect_db.orm.refusals import each_of
 from project_architect_db.orm.staleness import flush_others
 
 if TYPE_CHECKING:
@@ -79,14 +77,18 @@ class UniquePaths(LinkedDocuments):
             InvalidDataError: One names a repository of another project, or a value
                 does not fit; `index` says of which row.
         """
-        rows = [*each_of(self._fields, data_list)]
+        return await super().bulk_create(data_list, progress=progress)
+
+    async def _require_new(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        await super()._require_new(rows)
         first: dict[Place, int] = {}
-        for index, place in enumerate(await bulk.checked_by(_places, rows)):
-            if place is not None and first.setdefault(place, index) != index:
-                raise _refusal(place, index)
+        for index, row in enumerate(rows):
+            if row.get("path") is not None:
+                place = place_of(*map(row.get, _PLACE))  # type: ignore[arg-type]
+                if first.setdefault(place, index) != index:
+                    raise _refusal(place, index)
         for place in await documents_at(self.session, first):
             raise _refusal(place, first[place])
-        return await super().bulk_create(rows, progress=progress)
 
     async def _require_free(self, place: Place) -> None:
         there = select(Document.id).where(
@@ -110,29 +112,6 @@ def _refusal(place: Place, index: int | None = None) -> DuplicateError:
     error = DuplicateError(message, key=key)
     error.model, error.field, error.index = "Document", "path", index
     return error
-
-
-def _places(rows: Sequence[Any], *, first: int) -> list[Place | None]:
-    """
-    Where the documents will be; `None` for one without a path, or that will be refused.
-    """
-    del first
-    return [_place_in(row) for row in rows]
-
-
-def _place_in(row: Any) -> Place | None:
-    given = row if isinstance(row, Mapping) else getattr(row, "__dict__", {})
-    project_id, repository_id, path = map(given.get, _PLACE)
-    if path is None:
-        return None
-    try:
-        owner = int(project_id if repository_id is None else repository_id)
-        path = clean_path(path)
-    except (OverflowError, TypeError, ValueError):  # its field says what is wrong
-        return None
-    if not 0 < owner < 2**31:
-        return None
-    return place_of(owner, None if repository_id is None else owner, path)
 
 
 async def documents_at(session: AsyncSession, places: Collection[Place]) -> list[Place]:

@@ -79,8 +79,8 @@ class EventWriting(BaseRepository[ModelT]):
             "action": action, "payload": payload, "occurred_at": occurred_at,
             "entity_id": record.id, "project_id": project_of(record),
         }  # fmt: skip
-        _require_json(event)
-        (row,) = self._rows_of([event], first=None)
+        require_json(event)
+        (row,) = self._rows_of([_told(event)], first=None)
         self.session.add(Activity(**row))
 
     async def add_events(self, events: Iterable[Mapping[str, Any]]) -> None:
@@ -93,8 +93,8 @@ class EventWriting(BaseRepository[ModelT]):
         """
         given = [*each_of(fields_of(Activity), events)]
         for index, event in enumerate(given):
-            _require_json(event, index)
-        await self._write_events(given)
+            require_json(event, index)
+        await self._write_events(map(_told, given))
 
     async def _write_events(self, events: Iterable[Mapping[str, Any]]) -> None:
         rows = self._rows_of(events, first=0)
@@ -114,10 +114,7 @@ class EventWriting(BaseRepository[ModelT]):
             "entity": entity_of(self.model), "actor": self.actor, "entity_id": None,
             "project_id": None, "payload": {}, "occurred_at": utc_now(),
         }  # fmt: skip
-        rows = [
-            common | {name: each for name, each in event.items() if each is not None}
-            for event in events
-        ]
+        rows = [{**common, **event} for event in events]
         return fields_of(Activity).for_create(rows, first=first)
 
     def _tell(self, action: str, payload: Mapping[str, Any], **columns: Any) -> None:
@@ -140,7 +137,7 @@ class EventWriting(BaseRepository[ModelT]):
             self._tell(action, {"count": count, **payload}, project_id=project_id)
 
 
-def _require_json(event: Any, index: int | None = None) -> None:
+def require_json(event: Any, index: int | None = None) -> None:
     """
     Raise unless it is an event whose payload comes back as it was.
     """
@@ -151,12 +148,19 @@ def _require_json(event: Any, index: int | None = None) -> None:
         try:
             _JSON.validate_python({} if value is None else value)
         except ValidationError as error:
-            problem = error.errors()[0]["msg"]
+            problem = error.errors()[0]["msg"].removeprefix("Value error, ")
         else:
             return
     raise InvalidDataError(
         str(problem), model="Activity", field=field, value=value, index=index
     )
+
+
+def _told(event: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    What an event says; what is `None` says nothing.
+    """
+    return {name: value for name, value in event.items() if value is not None}
 
 
 def entity_of(model: type[Any]) -> str:
@@ -171,3 +175,23 @@ def project_of(record: Any) -> int:
     The id of the project that a record is, or belongs to.
     """
     return int(record.id if isinstance(record, Project) else record.project_id)
+
+
+def subject_of(record: Any) -> dict[str, Any]:
+    """
+    What activity says of a record that something happened to.
+
+    Raises:
+        InvalidDataError: It is no record of a project, or has no id yet.
+    """
+    of_itself = isinstance(record, Project)
+    ids = {
+        "entity_id": getattr(record, "id", None),
+        "project_id": getattr(record, "id" if of_itself else "project_id", None),
+    }
+    if not all(isinstance(id_, int) for id_ in ids.values()):
+        raise InvalidDataError(
+            "expected a project or something of one, written and with its id",
+            model="Activity", field="record", value=record,
+        )  # fmt: skip
+    return {"entity": entity_of(type(record)), **ids}

@@ -136,7 +136,11 @@ async def find_root(path: str | os.PathLike[str]) -> tuple[Path, bool]:
     """
     Find the top of the working tree that `path` is in, and whether it is shallow.
     """
-    if "\0" in os.fspath(path):
+    try:
+        path = os.fsdecode(os.fsencode(path))
+    except (TypeError, UnicodeEncodeError) as error:
+        raise NotARepositoryError(path, "no folder can be called so") from error
+    if "\0" in path:
         raise NotARepositoryError(path, "a path cannot contain NUL")
     try:
         answer = await output(path, "rev-parse", *_PLACE)

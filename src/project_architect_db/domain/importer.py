@@ -14,6 +14,7 @@ from project_architect_db.domain.git_tree import read_repository
 from project_architect_db.domain.import_documents import import_documents
 from project_architect_db.domain.import_history import import_history
 from project_architect_db.domain.import_report import ImportReport
+from project_architect_db.domain.import_turns import turn
 from project_architect_db.domain.models import Project, Repository
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ async def import_working_tree(
     commit by its hash; so a second import updates. Each batch is a transaction of its
     own, so that other writers get their turn; an import that was broken off, even by
     the end of its process, is completed by the next one. One import of a tree runs at
-    a time.
+    a time: another one waits for it.
 
     Commits, their changes of files and the tags become `Activity`, with the times and
     authors that git has; the commits between two tags become a conversation, whose
@@ -65,10 +66,13 @@ async def import_working_tree(
         GitError: git failed.
     """
     facts = await read_repository(path)
-    async with engine.transaction() as session:
-        report = await _write_repository(session, facts)
-    await import_documents(engine, facts, report, progress)
-    await import_history(engine, facts, report, history_progress)
+    async with turn(engine, facts.location) as waited:
+        if waited:
+            facts = await read_repository(path)
+        async with engine.transaction() as session:
+            report = await _write_repository(session, facts)
+        await import_documents(engine, facts, report, progress)
+        await import_history(engine, facts, report, history_progress)
     return report
 
 
@@ -76,7 +80,10 @@ async def _write_repository(
     session: ArchitectSession, facts: RepositoryFacts
 ) -> ImportReport:
     repository = await session.scalar(
-        select(Repository).where(Repository.path == facts.location)
+        select(Repository)
+        .where(Repository.path == facts.location)
+        .order_by(Repository.id)
+        .limit(1)
     )
     if repository is None:
         return await _create(session, facts)

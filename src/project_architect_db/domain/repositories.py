@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Double, func, select
 
 from project_architect_db.base import utc_now
-from project_architect_db.domain.activity import RecordingRepository
 from project_architect_db.domain.arguments import require_number, require_text
 from project_architect_db.domain.models import Activity, Repository
 from project_architect_db.domain.schema_fields import AHEAD
 from project_architect_db.domain.schema_parts import Build, GitHubMetadata
 from project_architect_db.domain.schemas import RepositoryCreate, RepositoryUpdate
 from project_architect_db.domain.stages import duration
+from project_architect_db.domain.staying_repositories import StayingRepositories
 from project_architect_db.domain.vocabulary import BUILD_STATUSES
 from project_architect_db.orm.refusals import each_of
 
@@ -75,9 +75,11 @@ class RepositoryHealth:
     open_issues: int | None
 
 
-class RepositoryRepository(RecordingRepository[Repository]):
+class RepositoryRepository(StayingRepositories):
     """
     Code repositories: what GitHub says of them, their builds and their health.
+
+    One stays in its project, as its documents and its activity do.
 
     Example:
         >>> async with DatabaseEngine(":memory:") as engine:

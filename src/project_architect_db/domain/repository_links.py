@@ -4,26 +4,18 @@ A document names a repository of its own project, or none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import select
 
 from project_architect_db.domain.models import Document, Repository
-from project_architect_db.domain.schema_fields import Id
 from project_architect_db.errors import InvalidDataError
 from project_architect_db.orm.bulk_checks import any_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
-
-    from project_architect_db.orm.incoming import Data
-
-_ID: TypeAdapter[int] = TypeAdapter(Id)
 
 
 class Link(NamedTuple):
@@ -35,26 +27,16 @@ class Link(NamedTuple):
     repository_id: int | None
 
 
-def id_in(row: Any, name: str) -> int | None:
+def link_of(row: Mapping[str, Any]) -> Link:
     """
-    An id in data that was not checked yet; `None` if it is none.
+    What checked data says.
     """
-    value = row.get(name) if isinstance(row, Mapping) else getattr(row, name, None)
-    with suppress(ValidationError):
-        return _ID.validate_python(value)
-    return None
-
-
-def link_in(row: Data) -> Link:
-    """
-    What data says that was not checked yet.
-    """
-    return Link(id_in(row, "project_id"), id_in(row, "repository_id"))
+    return Link(row.get("project_id"), row.get("repository_id"))
 
 
 async def links_after(
     session: AsyncSession, rows: Sequence[Mapping[str, Any]], match: Sequence[str]
-) -> list[Link]:
+) -> list[tuple[int, Link]]:
     """
     What documents will say once these rows have changed them, or were added.
 
@@ -62,32 +44,34 @@ async def links_after(
         session: Where they are.
         rows: Checked data, with what is to be written and nothing else.
         match: The fields that say which document is meant.
+
+    Returns:
+        The number of the row, and what its document will say; those that will say no
+        repository may be left out.
     """
-    asked = {
-        tuple([row[name] for name in match])
-        for row in rows
-        if {"project_id", "repository_id"} & row.keys() and row.keys() >= {*match}
-        and not row.keys() >= {"project_id", "repository_id"}
-    }  # fmt: skip
-    found: dict[tuple[Any, ...], Link] = {}
+    links: list[tuple[int, Link]] = []
+    asked: dict[tuple[Any, ...], list[int]] = {}
+    naming = False
+    for index, row in enumerate(rows):
+        both = "project_id" in row, "repository_id" in row
+        if all(both):
+            links.append((index, link_of(row)))
+        elif any(both) and all(name in row for name in match):
+            asked.setdefault(tuple([row[name] for name in match]), []).append(index)
+            naming = naming or both[1]
     if asked:
         columns = [getattr(Document, name) for name in match]
         query = select(Document.project_id, Document.repository_id, *columns)
-        for project_id, repository_id, *key in await session.execute(
-            query.where(any_of(columns, asked))
-        ):
-            found[tuple(key)] = Link(project_id, repository_id)
-    unknown = Link(None, None)
-    links = []
-    for row in rows:
-        before = found.get(tuple([row.get(name) for name in match]), unknown)
-        links.append(
-            Link(
-                row.get("project_id", before.project_id),
-                row.get("repository_id", before.repository_id),
-            )
-        )
-    return links
+        query = query.where(any_of(columns, asked))
+        if not naming:
+            query = query.where(Document.repository_id.is_not(None))
+        for project_id, repository_id, *key in await session.execute(query):
+            before = {"project_id": project_id, "repository_id": repository_id}
+            links += [
+                (index, link_of(before | {**rows[index]}))
+                for index in asked[tuple(key)]
+            ]
+    return sorted(links, key=lambda link: link[0])
 
 
 async def require_own_repositories(

@@ -5,17 +5,22 @@ What is inside the JSON of the models: messages, GitHub's metadata, builds.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AwareDatetime,
+    BaseModel,
     Field,
     SerializerFunctionWrapHandler,
     ValidationError,
     model_serializer,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import (
+    InitErrorDetails,
+    PydanticCustomError,
+    to_jsonable_python,
+)
 
 from project_architect_db.base import utc_now
 from project_architect_db.domain.schema_fields import (
@@ -32,10 +37,36 @@ from project_architect_db.domain.vocabulary import BuildStatus, Role
 from project_architect_db.orm.schema import Schema, absent
 
 
-class _GivenMessage(Schema):
+class _WithFurtherFields(Schema):
+    """
+    Keeps further fields, if they are JSON; those of other schemas, too.
+    """
+
     model_config = {"extra": "allow"}
     __pydantic_extra__: dict[str, AnyJson]
+    _is_update: ClassVar[bool] = False
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_schemas(cls, data: Any) -> Any:
+        """
+        All that another schema says; as an object it would tell known fields alone.
+        """
+        if not isinstance(data, BaseModel) or isinstance(data, cls):
+            return data
+        told: Any = to_jsonable_python(data.model_dump())
+        if not isinstance(told, dict):
+            return told
+        if isinstance(data, StoredMessage):
+            del told["position"]
+        given = data.model_fields_set
+        return {
+            name: value for name, value in told.items()
+            if name in given or not (value is None or cls._is_update)
+        }  # fmt: skip
+
+
+class _GivenMessage(_WithFurtherFields):
     @model_validator(mode="after")
     def _without_position(self) -> Self:
         """
@@ -83,6 +114,8 @@ class MessageUpdate(_GivenMessage):
     What to change of a message.
     """
 
+    _is_update = True
+
     role: Role = absent()
     content: Text = absent()
     author: Name | None = absent()
@@ -104,15 +137,12 @@ class StoredMessage(Schema):
     at: datetime | None = None
 
 
-class GitHubMetadata(Schema):
+class GitHubMetadata(_WithFurtherFields):
     """
     What GitHub says about a repository, under the names of its REST API.
 
     Further fields are kept, if they are JSON. Source: https://docs.github.com/en/rest/repos/repos
     """
-
-    model_config = {"extra": "allow"}
-    __pydantic_extra__: dict[str, AnyJson]
 
     full_name: GitHubName
     """`owner/name`."""
@@ -127,13 +157,10 @@ class GitHubMetadata(Schema):
     pushed_at: AwareDatetime | None = None
 
 
-class Build(Schema):
+class Build(_WithFurtherFields):
     """
     How a build of a repository went; further fields are kept, if they are JSON.
     """
-
-    model_config = {"extra": "allow"}
-    __pydantic_extra__: dict[str, AnyJson]
 
     status: BuildStatus
     name: Name = "build"
@@ -148,13 +175,10 @@ class Build(Schema):
     """When it ended, or got this status; by default now, and not in the future."""
 
 
-class Contributor(Schema):
+class Contributor(_WithFurtherFields):
     """
     Somebody who made commits; further fields are kept, if they are JSON.
     """
-
-    model_config = {"extra": "allow"}
-    __pydantic_extra__: dict[str, AnyJson]
 
     name: Name
     email: Text = ""

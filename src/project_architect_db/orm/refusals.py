@@ -5,13 +5,14 @@ Why data was refused, in the words of this library.
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from project_architect_db.errors import InvalidDataError, UnknownFieldError
 from project_architect_db.orm.column_schemas import LAST_CHOICE, problem_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from pydantic import ValidationError
 
@@ -91,8 +92,29 @@ def each_of(fields: Fields, rows: Any) -> Iterator[Any]:
     return iter(rows)
 
 
-def names_of(names: str | Iterable[str]) -> tuple[str, ...]:
+def names_of(names: Any) -> tuple[Any, ...]:
     """
-    Names of fields; one alone need not be in a list.
+    Names of fields; one alone need not be in a list, nor what is none.
     """
-    return (names,) if isinstance(names, str) else tuple(names)
+    if isinstance(names, str | bytes) or not isinstance(names, Iterable):
+        return (names,)
+    return tuple(names)
+
+
+def match_of(fields: Fields, match: Any) -> tuple[str, ...]:
+    """
+    The fields that say which record is meant: these, or else its key.
+
+    Raises:
+        InvalidDataError: One is no text.
+        UnknownFieldError: The model has no such field.
+    """
+    names = fields.key if match is None else names_of(match)
+    for name in names:
+        if not isinstance(name, str):
+            raise InvalidDataError(
+                f"expected names of fields, not {name!r}",
+                model=fields.model.__name__, field="match", value=match,
+            )  # fmt: skip
+    fields.require_known(names)
+    return names or fields.key

@@ -12,7 +12,7 @@ from project_architect_db.base import utc_now
 from project_architect_db.errors import InvalidDataError
 from project_architect_db.orm import bulk
 from project_architect_db.orm.bulk_checks import require_visible
-from project_architect_db.orm.refusals import each_of, names_of
+from project_architect_db.orm.refusals import each_of, match_of, names_of
 from project_architect_db.orm.repository_base import named_operation as _named
 from project_architect_db.orm.repository_bulk import BulkMethods
 from project_architect_db.orm.staleness import flush_others
@@ -159,8 +159,7 @@ class BaseRepository(BulkMethods[ModelT]):
             StaleRecordError: The data says a version, and the record has another one.
             DuplicateError: There is one where `base_query` does not look.
         """
-        names = names_of(match or self._fields.key)
-        self._fields.require_known(names)
+        names = match_of(self._fields, match)
         ((row, given),) = self._fields.for_upsert([data], first=None)
         await flush_others(self.session)
         record = None

@@ -158,7 +158,7 @@ class RecordAccess(Generic[ModelT]):
     async def _get(self, id: Any, *, include_deleted: bool = False) -> ModelT | None:
         (values,) = self._fields.keys_of([id], first=None)
         keys = {f"key_{number}": value for number, value in enumerate(values)}
-        statement = self._by_key(include_deleted=include_deleted)
+        statement = self._by_key(include_deleted=bool(include_deleted))
         options = {"operation": current_operation.get() or f"{self.label}.get"}
         found = await self.session.execute(statement, keys, execution_options=options)
         record: ModelT | None = found.unique().scalar_one_or_none()

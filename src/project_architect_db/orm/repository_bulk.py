@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from project_architect_db.orm import bulk
-from project_architect_db.orm.refusals import each_of, names_of
+from project_architect_db.orm.refusals import each_of, match_of
 from project_architect_db.orm.repository_base import named_operation as _named
 from project_architect_db.orm.repository_writing import RecordWriting
 
@@ -85,7 +85,7 @@ class BulkMethods(RecordWriting[ModelT]):
             DuplicateError: There is one where `base_query` does not look.
         """
         return await bulk.upsert_many(
-            self.session, self._fields, rows, match=names_of(match or self._fields.key),
+            self.session, self._fields, rows, match=match_of(self._fields, match),
             among=None if self._sees_all else self.base_query().statement,
             progress=progress,
         )  # fmt: skip
