@@ -110,6 +110,8 @@ TEXTS = {
         ("C#", set()),
         ("response", {2}),
         ("parsehttpresponse", {2}),
+        ("HTTPResponse", {2}),
+        ("parseHTTP", {2}),
         ("os.path", {2}),
         ("path.join", {2}),
         ("日本", {3}),

@@ -4,8 +4,9 @@ Text as words, and words as what they are found by.
 A **word** is a piece of text as it is written: ``Running``, ``os.path.join``,
 ``parseHTTPResponse``, ``C++``. In scripts without spaces each character is one.
 
-A word has **forms**: itself and its parts, without case and accents; ``os.path.join``
-has ``path`` and ``os.path`` among them. The **term** of a form is its stem, which
+A word has **forms**: itself, its parts and runs of these, without case and accents;
+``os.path.join`` has ``path`` and ``os.path`` among them, ``parseHTTPResponse`` has
+``httpresponse``. The **term** of a form is its stem, which
 "run" and "running" have in common. Only this module knows how; the index stores what
 it says.
 """
@@ -24,7 +25,7 @@ LONGEST_WORD = 100
 """Characters of a word that count: nobody types more, and a key in base64 is one."""
 
 PARTS = 8
-"""Of a dotted name: how many it has, at most, that form sub-paths."""
+"""Of an identifier: how many, at most, are found in runs of them, too."""
 
 _SEPARATORS = (  # punctuation, symbols, spaces and controls, as ranges of a class
     "\x00-/:-@\\[-\\^`{-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7\u0589\u05be\u05c0"
@@ -43,7 +44,7 @@ WORD = rf"{_LETTER}+(?:[.'’]{_LETTER}+)*(?:\+\+|#)?|[{_SPACELESS}]"
 r"""One word, for Python's `re` and for DuckDB alike: without `\w`, which in DuckDB is
 ASCII, and without Unicode's categories, of which the two know different versions."""
 
-VERSION = f"1 {version('snowballstemmer')} {unicodedata.unidata_version}"
+VERSION = f"2 {version('snowballstemmer')} {unicodedata.unidata_version}"
 """Part of the hash of each indexed text: where words change, it is indexed anew."""
 
 _WORDS = re.compile(WORD)
@@ -113,8 +114,8 @@ def forms(word: str) -> tuple[Form, ...]:
     What a word is found by, the word itself first.
 
     Example:
-        >>> [form for form, _ in forms("parseHTTPResponse")]
-        ['parsehttpresponse', 'parse', 'http', 'response']
+        >>> print(*(form for form, _ in forms("parseHTTPResponse")))
+        parsehttpresponse parse http response parsehttp httpresponse
         >>> [form for form, _ in forms("v2.0")]
         ['v2.0', 'v2', '0']
     """
@@ -128,14 +129,14 @@ def forms(word: str) -> tuple[Form, ...]:
 
 def _parts(word: str) -> list[str]:
     """
-    The parts of an identifier; of a dotted one, its sub-paths too.
+    The parts of an identifier, and runs of them as they are written.
     """
     name = word.rstrip("+#").replace("’", "'")
-    dotted = [part for part in name.split(".") if part][:PARTS]
-    paths = [
-        ".".join(dotted[first:last])
-        for first in range(len(dotted))
-        for last in range(first + 1, len(dotted) + 1)
+    ends = [0, *(end for gap in _HUMPS.finditer(name) for end in gap.span()), len(name)]
+    spans = [(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True) if a < b]
+    runs = [
+        name[start:end]
+        for number, (start, _) in enumerate(spans[:PARTS])
+        for _, end in spans[number + 1 : PARTS]
     ]
-    humps = [part for part in _HUMPS.split(name) if part]
-    return [fold(part) for part in paths + humps]
+    return [fold(part) for part in (*(name[a:b] for a, b in spans), *runs)]
