@@ -23,6 +23,7 @@ from project_architect_db import (
 )
 from project_architect_db.analytics.answering import Answering
 from project_architect_db.analytics.cross_entity import CrossEntityQuestions
+from project_architect_db.domain.vocabulary import ROLES as ROLES_THERE_ARE
 from project_architect_db.testing import seed, temporary_database
 
 AT = datetime(2026, 5, 20, 12, 30, tzinfo=UTC)
@@ -334,6 +335,22 @@ async def test_one_project_with_nothing_in_it(engine):
     found = await report(engine, "compare_outcomes", at=at, stalled_after=29)
     assert [("stalled", *nothing)] == [*found]
     assert [] == [*await report(engine, "compare_outcomes", at=on(2024, 2, 28))]
+
+
+async def test_builds_of_no_finite_time_and_roles_of_your_own(engine, monkeypatch):
+    moment = on(2026, 1, 1)
+    build = {"entity": "repository", "action": "build"}
+    lengths = ("inf", "nan", "1e999", 5, None)
+    await write(
+        engine, project(1, moment), event(1, moment, actor="oracle"),
+        *(event(1, moment, **build, seconds=each) for each in lengths),
+    )  # fmt: skip
+    (row,) = await report(engine, "utilisation")
+    assert (5, 5.0, 1) == (row.builds, row.build_seconds, row.people)
+    monkeypatch.setattr(ROLES_THERE_ARE, "_words", dict(ROLES_THERE_ARE._words))
+    ROLES_THERE_ARE.add("oracle")
+    (row,) = await report(engine, "utilisation")
+    assert 0 == row.people
 
 
 async def test_what_does_not_agree(engine):

@@ -13,9 +13,14 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
-from project_architect_db import Activity, InvalidQuestionError, Project
+from project_architect_db import (
+    Activity,
+    InvalidQuestionError,
+    Project,
+    ProjectRepository,
+)
 from project_architect_db.analytics.answering import Answering
 from project_architect_db.analytics.projects import ProjectQuestions
 from project_architect_db.testing import seed, temporary_database
@@ -314,21 +319,21 @@ def cohorts_of(facts, filters, weeks, at):
     return found
 
 
-def statuses_of(facts, filters):
+def statuses_of(facts, filters, at):
     chosen, (_, until) = facts.chosen(filters), bounds(filters)
+    until = min(until or at, at)
     stages = [(p, *stage) for p in chosen for stage in facts.stages[p.id]]
     told = {
         (name, moment)
         for _, name, *moments in stages
         for moment in moments
-        if moment and (until is None or moment < until)
+        if moment and moment < until
     }
     words = ["draft", "active", "on_hold", "completed", "archived"]
     names = sorted({name for name, _ in told}, key=words.index)
     found = []
-    for start, after in pairwise(buckets([m for _, m in told], filters)):
-        end = after if until is None else min(after, until)
-        now = Counter(facts.status_at(p, end) for p in chosen)
+    for start, after in pairwise(buckets([m for _, m in told], filters, at)):
+        now = Counter(facts.status_at(p, min(after, until)) for p in chosen)
         found += [(start, name, now[name]) for name in names]
     return found
 
@@ -374,8 +379,8 @@ async def test_status_distribution(seeded, filters):
 @pytest.mark.parametrize("filters", FILTERS)
 async def test_status_over_time(seeded, filters):
     engine, facts = seeded
-    found = await report(engine, "status_over_time", **filters)
-    assert statuses_of(facts, filters) == in_utc(found)
+    found = await report(engine, "status_over_time", at=AT, **filters)
+    assert statuses_of(facts, filters, AT) == in_utc(found)
 
 
 @pytest.mark.parametrize("filters", FILTERS)
@@ -462,14 +467,14 @@ async def check(engine, facts, filters, at):
     Compare the answers with what Python makes of the facts.
     """
     expected = {
-        "status_over_time": statuses_of(facts, filters),
+        "status_over_time": statuses_of(facts, filters, at),
         "completion": [completion_of(facts, facts.created(filters))],
         "complexity": complexity_of(facts, facts.created(filters)),
         "project_trends": trends_of(facts, filters, 30, at),
         "project_cohorts": cohorts_of(facts, filters, 12, at),
     }
     for method, rows in expected.items():
-        given = {"at": at} if method.startswith("project_") else {}
+        given = {"at": at} if method not in ("completion", "complexity") else {}
         assert rows == in_utc(await report(engine, method, **given, **filters))
 
 
@@ -500,8 +505,23 @@ async def test_one_project_without_activity(engine):
     await check(engine, facts, {}, at)
     (row,) = await report(engine, "completion")
     assert (1, 1, 1.0, None) == row[:4]
-    (row,) = await report(engine, "status_over_time")
+    (row,) = await report(engine, "status_over_time", at=on(2024, 3, 1))
     assert (on(2024, 2, 29), "completed", 1) == row
+    lasting = await report(engine, "status_over_time", since=date(2024, 4, 18), at=at)
+    days = [on(2024, 4, 18), on(2024, 4, 19)]
+    assert [(day, "completed", 1) for day in days] == [*lasting]
+
+
+async def test_what_has_just_happened_is_told_of_by_now(engine):
+    async with engine.transaction() as session:
+        projects = ProjectRepository(session)
+        project = await projects.create({"name": "a", "project_idea": "b"})
+    (trend,) = await report(engine, "project_trends")
+    assert (1, 1) == trend[1:3]
+    (cohort,) = await report(engine, "project_cohorts")
+    assert 1 == cohort.projects
+    (status,) = await report(engine, "status_over_time")
+    assert (project.status, 1) == status[1:]
 
 
 async def test_a_project_that_stalls_and_goes_on(engine):
@@ -591,6 +611,14 @@ async def test_scores_of_architectures(engine):
     found = await report(engine, "complexity")
     assert complexity_of(facts, facts.projects) == [*found]
     assert ["lowest", "low", "high", "highest", "unknown"] == [r.band for r in found]
+
+
+async def test_an_architecture_of_null_is_none(engine):
+    await write(engine, [{"created_at": on(2024, 1, 1)}])
+    async with engine.transaction() as session:
+        await session.execute(text("UPDATE projects SET architecture = 'null'"))
+    (row,) = await report(engine, "complexity")
+    assert "unknown" == row.band
 
 
 async def test_pictures(seeded):

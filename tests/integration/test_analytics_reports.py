@@ -4,6 +4,7 @@ Reports of analytics: rows, columns, files and pictures.
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import json
 import sys
@@ -166,6 +167,20 @@ def test_a_picture_has_all_it_needs_inside():
     assert chart._repr_html_() == svg
 
 
+def test_a_picture_has_the_clocks_of_the_zone():
+    values = report().plot().spec["data"]["values"]
+    assert [row["bucket"] for row in values] == [
+        "2026-03-29T00:00:00", "2026-03-30T00:00:00",
+    ]  # fmt: skip
+
+
+async def test_one_file_is_written_by_many_at_once(tmp_path):
+    path = tmp_path / "a.json"
+    await asyncio.gather(*(report().to_json(path) for _ in range(20)))
+    assert [each.name for each in tmp_path.iterdir()] == ["a.json"]
+    assert len(json.loads(path.read_text())["rows"]) == 2
+
+
 async def test_a_picture_is_saved_by_the_name_of_its_file(tmp_path):
     chart = report().plot()
     assert await chart.save(tmp_path / "a.svg") == tmp_path / "a.svg"
@@ -214,10 +229,11 @@ async def test_rows_of_the_database_become_those_of_a_report():
             SELECT TIMESTAMP '2026-03-30', 'a', 1, 0.5::DOUBLE, true, [:first, 2]
             UNION ALL SELECT TIMESTAMP '2026-03-30', NULL, 2, NULL, false, NULL
             UNION ALL SELECT NULL, 'b', 3, NULL, false, []
+            UNION ALL SELECT TIMESTAMP '2026-03-30', 'c', 4, 'inf'::DOUBLE, true, []
             ORDER BY 3
         """,
         values={"first": 1, "unused": 2},
-        finish=lambda rows: [row for row in rows if row.count < 4],
+        finish=lambda rows: [row for row in rows if row.count < 5],
     )  # fmt: skip
     async with temporary_database() as engine:
         told = await query.asked_by(AnalyticsRepository(engine))
@@ -225,8 +241,8 @@ async def test_rows_of_the_database_become_those_of_a_report():
     assert told.rows == (
         Sale(day, "a", 1, 0.5, True, (1, 2)),
         Sale(day, None, 2, None, False, None),
-        Sale(None, "b", 3, None, False, ()),
-    )
+        Sale(day, "c", 4, None, True, ()),
+    )  # not what was at no time
     assert told.scope.zone == ZoneInfo("Europe/Berlin")
 
 

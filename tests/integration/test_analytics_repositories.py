@@ -477,6 +477,14 @@ async def test_a_repository_without_a_flaw(engine):
     assert (100.0, "nothing is lost") == (row.score, row.why)
 
 
+async def test_fewer_issues_than_none(engine):
+    await _add_repositories(engine, {
+        "name": "app", "github": {"full_name": "a/b", "open_issues_count": -1},
+    })  # fmt: skip
+    (row,) = await Analytics(engine).repository_health(at=AT)
+    assert (100.0, 1.0) == (row.score, row.issues)
+
+
 async def test_one_build_without_an_outcome(engine):
     await _add_repositories(engine, "app")
     await _add_events(engine, {"action": "build"})

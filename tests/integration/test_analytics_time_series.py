@@ -27,6 +27,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     tuple_,
     update,
 )
@@ -51,6 +52,9 @@ class Analytics(TimeSeriesQuestions, Answering):
     """
     The questions of this file.
     """
+
+
+DAY = timedelta(days=1)
 
 
 class Own(DeclarativeBase):
@@ -707,6 +711,10 @@ async def test_as_a_picture_and_as_json(shop):
         ((Order.created_at, ("sum", "total")), {}, "metric"),
         ((Order.created_at, (1, Order.total)), {}, "metric"),
         ((Order.created_at, ["sum"]), {}, "metric"),
+        ((Order.created_at, ("max", Order.day)), {}, "metric"),
+        ((Order.created_at, func.min(Customer.country)), {}, "metric"),
+        ((Order.created_at,), {"where": Order.day}, "where"),
+        ((Order.created_at,), {"join": "customer"}, "join"),
         ((Order.created_at,), {"by": "size"}, "by"),
         ((Order.created_at,), {"by": Order}, "by"),
         ((Order.created_at,), {"where": "total > 5"}, "where"),
@@ -760,6 +768,87 @@ async def test_too_many_points_are_not_filled(shop, monkeypatch):
     question = shop[0].time_series(Order.created_at, by=Order.size, fill=0)
     with pytest.raises(InvalidQuestionError, match=r"3 series of \d+ buckets"):
         await question
+
+
+@pytest.mark.parametrize(
+    ("options", "argument"),
+    [
+        ({"metric": func.abs(Order.total)}, "metric"),
+        ({"metric": func.sum(Order.total).over()}, "metric"),
+        ({"metric": func.no_such_thing(Order.total)}, "metric"),
+        ({"metric": func.list(Order.total)}, "metric"),
+        ({"metric": ("sum", func.lower(literal("a")).op("||")("b"))}, "metric"),
+        ({"by": func.sum(Order.total)}, "by"),
+        ({"where": func.sum(Order.total) > 5}, "where"),
+    ],
+)
+async def test_what_the_database_does_not_understand(shop, options, argument):
+    with pytest.raises(InvalidQuestionError) as caught:
+        await shop[0].time_series(Order.created_at, **options)
+    assert argument == caught.value.argument
+
+
+async def test_a_value_called_other_is_one_of_the_others(engine):
+    async with engine.transaction() as session:
+        await session.execute(insert(Customer), [
+            {"id": 2, "country": "other"}, {"id": 3, "country": "fr"},
+        ])  # fmt: skip
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    customers = [2, 2, 2, 1, 1, 3]
+    await add_orders(engine, *({"created_at": at, "customer_id": n} for n in customers))
+    report = await Analytics(engine).time_series(
+        Order.created_at, by=Customer.country, join=Order.customer, top=1
+    )
+    assert {"de": 2, "other": 4} == {row.series: row.value for row in report}
+
+
+@pytest.mark.parametrize("options", [
+    {}, {"since": date(2020, 1, 1)}, {"until": date(2030, 1, 1)}, {"fill": 0},
+    {"by": Order.size, "top": 1}, {"compare": 1, "since": date(2020, 1, 1)},
+])  # fmt: skip
+@pytest.mark.parametrize("time", [Order.day, Order.wrapped_at, Order.naive_at])
+async def test_what_has_no_time_is_in_no_bucket(engine, time, options):
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    known = {"day": at.date(), "wrapped_at": at, "naive_at": at.replace(tzinfo=None)}
+    rows = [known, {}, {}]
+    await add_orders(engine, *({"created_at": at, **row} for row in rows))
+    async with engine.transaction() as session:
+        forever = (
+            "SET day = 'infinity', wrapped_at = '-infinity', naive_at = 'infinity'"
+        )
+        await session.execute(text(f"UPDATE orders {forever} WHERE id = 3"))
+    report = await Analytics(engine).time_series(time, granularity="year", **options)
+    assert 1 == sum(row.value for row in report)
+    (season,) = await Analytics(engine).seasonality(time)
+    assert 1 == season.mean
+
+
+async def test_few_points_of_many_series_are_those_of_all_filled_ones(engine):
+    """
+    What is not filled is computed otherwise; it has to be the same.
+    """
+    draw = random.Random(3)
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    await add_orders(engine, *(
+        {"created_at": first + timedelta(days=draw.randrange(40)),
+         "size": draw.choice([*Size, None]), "weight": draw.choice([None, 1.5, 3.0])}
+        for _ in range(60)
+    ))  # fmt: skip
+    report = await Analytics(engine).time_series(
+        Order.created_at, ("sum", Order.weight), by=Order.size, window=3, compare=2
+    )
+    values = {(row.series, row.bucket): row.value for row in report}
+    for row in report:
+        near = [values.get((row.series, row.bucket - n * DAY)) for n in range(3)]
+        known = [value for value in near if value is not None]
+        assert row.moving == (statistics.fmean(known) if known else None)
+        assert row.previous == near[2]
+        before = near[1]
+        if before is None or row.value is None:
+            assert row.change is None
+        else:
+            assert row.change == 100 * (row.value - before) / before
+    assert [*report] == sorted(report, key=lambda row: (row.bucket, row.series or ""))
 
 
 async def test_tuples_are_no_columns(shop):

@@ -7,9 +7,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import text
 
 from project_architect_db.analytics.cache import AnswerCache, CacheStatistics
+from project_architect_db.analytics.checks import require_count, seconds
+from project_architect_db.analytics.flights import FlightsOfLoops
 from project_architect_db.analytics.growing import GrowingQuery
 from project_architect_db.analytics.questions import (
     AnswerT,
@@ -17,10 +23,17 @@ from project_architect_db.analytics.questions import (
     Progress,
     Query,
     Question,
-    seconds,
 )
 from project_architect_db.analytics.reports import Report, RowT
 from project_architect_db.analytics.watching import watch
+from project_architect_db.dialect.commit_log import EVERYTHING
+from project_architect_db.domain.models import (
+    Activity,
+    Conversation,
+    Document,
+    Project,
+    Repository,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -36,6 +49,30 @@ AT_ONCE = 2
 
 LOOK_SECONDS = 0.2
 
+OWN_TABLES = frozenset(
+    model.__tablename__
+    for model in (Activity, Conversation, Document, Project, Repository)
+)
+"""Which are no views."""
+
+_VIEWS = "SELECT view_name FROM duckdb_views() WHERE NOT internal"
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """
+    What a question reads.
+
+    Attributes:
+        commit: The last commit that is certainly in it.
+        may_reuse: Whether parts may be answered with what is known.
+        reused: The tables of parts that were.
+    """
+
+    commit: int
+    may_reuse: bool
+    reused: set[str] = field(default_factory=set)
+
 
 class Answering(Asker):
     """
@@ -47,9 +84,10 @@ class Answering(Asker):
         at_once: int = AT_ONCE, cache: AnswerCache | None = None,
     ) -> None:  # fmt: skip
         self._engine = engine
-        self._timeout = timeout
-        self._turns = asyncio.Semaphore(at_once)
-        self._cache = cache or AnswerCache()
+        self._timeout = None if timeout is None else seconds("timeout", timeout)
+        self._flights = FlightsOfLoops(require_count("at_once", at_once, most=1_000))
+        self._cache = AnswerCache() if cache is None else cache
+        self._views: tuple[CommitLog | None, int, frozenset[str]] = None, 0, frozenset()
 
     @property
     def statistics(self) -> CacheStatistics:
@@ -71,37 +109,46 @@ class Answering(Asker):
         Raises:
             QueryTimeoutError: It took too long.
         """
-        log = await self._log()
+        question, log = question.of_this_minute(), await self._log()
         answer: AnswerT
         known = self._cache.known(question.key, log, question.max_age)
         if known is not None:
             self._cache.hits += 1
             (answer,) = known
             return answer
-
-        async def make() -> AnswerT:
-            return await self._ask(question, log)
-
-        answer = await self._cache.compute(question.key, question.tables, log, make)
+        question = replace(question, tables=await self._read_by(question, log))
+        flights = self._flights.here()
+        # Who has no patience must not end it for others, nor wait as long as they do.
+        key = question.key, question.limit
+        flight = flights.joined(key, question.tables, log)
+        if flight is None:
+            self._cache.misses += 1
+            make = partial(self._ask, question, log, flights.turns)
+            flight = flights.begin(key, log, make)
+        else:
+            self._cache.joined += 1
+        answer = await flights.wait(key, flight, question.tell)
         return answer
 
     async def part(self, session: AsyncSession, query: Query[RowT]) -> Report[RowT]:
         """
         What a query says of a snapshot: known, grown from what is known, or new.
         """
-        log = await self._log()
+        log, snapshot = await self._log(), session.info["snapshot"]
         report: Report[RowT]
-        if (known := self._cache.known(query.key, log)) is not None:
-            (report,) = known
-            return report
+        if snapshot.may_reuse:
+            known = self._cache.known(query.key, log, seen=snapshot.commit)
+            if known is not None:
+                snapshot.reused |= query.all_tables
+                (report,) = known
+                return report
         growth = None
         if isinstance(query, GrowingQuery):
             before = self._cache.grown_from(query.key, log, query.grows)
             report, growth = await query.grown(session, before)
         else:
             report = await query.report(session)
-        commit = session.info["commit"]
-        self._cache.keep(query.key, report, query.all_tables, commit, growth)
+        self._cache.keep(query.key, report, query.all_tables, snapshot.commit, growth)
         return report
 
     def watch(
@@ -132,26 +179,53 @@ class Answering(Asker):
             await self._engine.open()
         return cast("CommitLog", self._engine.commits)
 
-    async def _ask(self, question: Question[AnswerT], log: CommitLog) -> AnswerT:
+    async def _read_by(self, question: Question[Any], log: CommitLog) -> frozenset[str]:
+        """
+        The tables of a question; what a view reads is anybody's guess.
+        """
+        if question.tables <= OWN_TABLES:
+            return question.tables
+        ddl = log.last_write(())  # it is SQL of unknown effect
+        if self._views[:2] != (log, ddl):
+            async with self._engine.session() as session:
+                found = await session.scalars(text(_VIEWS))
+            self._views = log, ddl, frozenset(found)
+        seen_through = bool(question.tables & self._views[2])
+        return question.tables | ({EVERYTHING} if seen_through else set())
+
+    async def _ask(
+        self, question: Question[AnswerT], log: CommitLog, turns: asyncio.Semaphore,
+        tell: Progress,
+    ) -> AnswerT:  # fmt: skip
+        async with turns:
+            answer, snapshot = await self._read(question, log, tell)
+            late = log.last_write(snapshot.reused) > snapshot.commit
+            if snapshot.reused and late:
+                # The snapshot may have what its reused parts have not.
+                alone = self._read(question, log, tell, may_reuse=False)
+                answer, snapshot = await alone
+            self._cache.keep(question.key, answer, question.tables, snapshot.commit)
+            return answer
+
+    async def _read(
+        self, question: Question[AnswerT], log: CommitLog, tell: Progress, *,
+        may_reuse: bool = True,
+    ) -> tuple[AnswerT, Snapshot]:  # fmt: skip
         limit = self._timeout if question.limit is None else question.limit
-        async with self._turns, self._engine.session() as session:
+        async with self._engine.session() as session:
             # Before it begins: what is read then may be newer, but not older.
-            session.info["commit"] = commit = log.sequence
+            snapshot = Snapshot(log.sequence, may_reuse)
+            session.info["snapshot"] = snapshot
             await session.connection(execution_options={"timeout": limit})
-            with _telling(session, question.tell):
-                answer = await question.compute(session)
-        self._cache.keep(question.key, answer, question.tables, commit)
-        return answer
+            with _telling(session, tell):
+                return await question.compute(session), snapshot
 
 
 @contextmanager
-def _telling(session: ArchitectSession, tell: Progress | None) -> Iterator[None]:
+def _telling(session: ArchitectSession, tell: Progress) -> Iterator[None]:
     """
     Say how far the statements in the block are.
     """
-    if tell is None:
-        yield
-        return
     loop = asyncio.get_running_loop()
     timer: asyncio.TimerHandle
 

@@ -14,9 +14,10 @@ from itertools import accumulate
 from typing import NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field
+from project_architect_db.analytics.checks import require_count
 from project_architect_db.analytics.questions import Asker, Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 
 SLOW = 2.0
 """A job is slow if one build in twenty takes more than so many times what is usual."""

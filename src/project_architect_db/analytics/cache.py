@@ -7,12 +7,14 @@ a comparison of two numbers, and no time to live has to be guessed.
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from project_architect_db.dialect.commit_log import EVERYTHING
 
 if TYPE_CHECKING:
     from project_architect_db.analytics.growing import Growth
@@ -42,17 +44,6 @@ class _Answer:
         """
         rows = len(self.value) if hasattr(self.value, "__len__") else 1
         return rows + len(self.growth or ())
-
-
-@dataclass(slots=True)
-class _Flight:
-    """
-    A computation that is under way, and how many wait for it.
-    """
-
-    task: asyncio.Task[Any]
-    commit: int
-    waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +81,7 @@ class AnswerCache:
     most_answers: int = MOST_ANSWERS
     most_rows: int = MOST_ROWS
     _answers: OrderedDict[Hashable, _Answer] = field(default_factory=OrderedDict)
-    _flights: dict[Hashable, _Flight] = field(default_factory=dict)
+    _mutex: threading.RLock = field(default_factory=threading.RLock)
     _rows: int = 0
     hits: int = 0
     joined: int = 0
@@ -98,8 +89,9 @@ class AnswerCache:
     evicted: int = 0
 
     def known(
-        self, key: Hashable, log: CommitLog, max_age: float = 0.0
-    ) -> tuple[Any] | None:
+        self, key: Hashable, log: CommitLog, max_age: float = 0.0,
+        seen: int | None = None,
+    ) -> tuple[Any] | None:  # fmt: skip
         """
         The answer, alone in a tuple, if there is one that holds.
 
@@ -107,18 +99,22 @@ class AnswerCache:
             key: Of the question.
             log: The commits of the database.
             max_age: Seconds; an answer of that age will do, whatever was written since.
+            seen: The last commit of a snapshot that the answer has to be of.
         """
-        answer = self._answers.get(key)
-        if answer is None:
-            return None
-        now = log.sequence  # before it is asked what was written
-        if answer.commit != now:
-            if log.last_write(answer.tables) <= answer.commit:
-                answer.commit = now
-            elif time.monotonic() - answer.computed_at > max_age:
+        with self._mutex:
+            answer = self._answers.get(key)
+            if answer is None:
                 return None
-        self._answers.move_to_end(key)
-        return (answer.value,)
+            now = log.sequence  # before it is asked what was written
+            if answer.commit != now:
+                if log.last_write(answer.tables) <= answer.commit:
+                    answer.commit = now
+                elif time.monotonic() - answer.computed_at > max_age:
+                    return None
+            if seen is not None and log.last_write(answer.tables) > seen:
+                return None
+            self._answers.move_to_end(key)
+            return (answer.value,)
 
     def grown_from(self, key: Hashable, log: CommitLog, table: str) -> Growth | None:
         """
@@ -130,49 +126,12 @@ class AnswerCache:
         others = answer.tables - {table}
         return answer.growth if log.last_write(others) <= answer.commit else None
 
-    async def compute(
-        self, key: Hashable, tables: frozenset[str], log: CommitLog,
-        make: Callable[[], Awaitable[Any]],
-    ) -> Any:  # fmt: skip
-        """
-        Have an answer computed: once for all who ask for it at the same time.
-
-        Who asks after a commit does not get what was begun before it. When nobody waits
-        any more, the computation is stopped.
-        """
-        flight = self._flights.get(key)
-        if flight is not None and log.last_write(tables) <= flight.commit:
-            self.joined += 1
-        else:
-            self.misses += 1
-            commit = log.sequence  # what is read then may be newer, but not older
-            task = asyncio.ensure_future(self._fly(key, make))
-            flight = self._flights[key] = _Flight(task, commit)
-        flight.waiting += 1
-        try:
-            return await asyncio.shield(flight.task)
-        except asyncio.CancelledError:
-            if flight.waiting == 1 and not flight.task.done():
-                flight.task.cancel()
-                await asyncio.wait([flight.task])  # its connection is free again
-            raise
-        finally:
-            flight.waiting -= 1
-
-    async def _fly(self, key: Hashable, make: Callable[[], Awaitable[Any]]) -> Any:
-        me = asyncio.current_task()
-        try:
-            return await make()
-        finally:
-            if (flight := self._flights.get(key)) is not None and flight.task is me:
-                del self._flights[key]
-
     def keep(
         self, key: Hashable, value: Any, tables: frozenset[str], commit: int,
         growth: Growth | None = None,
     ) -> None:  # fmt: skip
         """
-        Remember an answer.
+        Remember an answer, unless it depends on more than what is committed.
 
         Args:
             key: Of the question.
@@ -181,17 +140,21 @@ class AnswerCache:
             commit: What it has certainly seen.
             growth: What a later one can be made of.
         """
-        answer, before = _Answer(value, tables, commit, growth), self._answers.get(key)
-        if answer.size > self.most_rows or (
-            before and (before.commit > commit or before.value is value)
-        ):
-            return
-        self._forget(key)
-        self._answers[key] = answer
-        self._rows += answer.size
-        while self._rows > self.most_rows or len(self._answers) > self.most_answers:
-            self._forget(next(iter(self._answers)))
-            self.evicted += 1
+        answer = _Answer(value, tables, commit, growth)
+        with self._mutex:
+            before = self._answers.get(key)
+            if (
+                EVERYTHING in tables
+                or answer.size > self.most_rows
+                or (before and (before.commit > commit or before.value is value))
+            ):
+                return
+            self._forget(key)
+            self._answers[key] = answer
+            self._rows += answer.size
+            while self._rows > self.most_rows or len(self._answers) > self.most_answers:
+                self._forget(next(iter(self._answers)))
+                self.evicted += 1
 
     def _forget(self, key: Hashable) -> None:
         if (gone := self._answers.pop(key, None)) is not None:
@@ -201,8 +164,9 @@ class AnswerCache:
         """
         Forget all answers.
         """
-        self._answers.clear()
-        self._rows = 0
+        with self._mutex:
+            self._answers.clear()
+            self._rows = 0
 
     @property
     def statistics(self) -> CacheStatistics:

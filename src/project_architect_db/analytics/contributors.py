@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import Spec, field, view
+from project_architect_db.analytics.checks import require_count
 from project_architect_db.analytics.questions import Asker, Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 from project_architect_db.dialect.time_buckets import bucket
 
 LINES = """from_json(payload, '{"insertions":"BIGINT","deletions":"BIGINT"}')"""

@@ -9,10 +9,11 @@ from math import isfinite
 from typing import Any, NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import Spec, field, view
-from project_architect_db.analytics.present import present
+from project_architect_db.analytics.checks import require_count
+from project_architect_db.analytics.present import of_the_present, present
 from project_architect_db.analytics.questions import Asker, Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 from project_architect_db.domain.vocabulary import PHASES
 from project_architect_db.errors import InvalidQuestionError
 
@@ -81,6 +82,7 @@ class StayQuestions(Asker):
     What can be asked about the time that conversations spend in phases.
     """
 
+    @of_the_present
     def phase_durations(
         self, *, at: datetime | None = None, **filters: Unpack[Filters]
     ) -> Question[Report[PhaseDuration]]:
@@ -91,7 +93,8 @@ class StayQuestions(Asker):
         stay lasts until the next move; one window finds it.
 
         Args:
-            at: Until when stays that last are counted; by default this minute.
+            at: Until when stays that last are counted; by default until this minute
+                ends.
         """
         scope = Scope.of(filters)
         return Query(
@@ -119,6 +122,7 @@ class StayQuestions(Asker):
             ),
         ).asked_by(self)  # fmt: skip
 
+    @of_the_present
     def bottlenecks(
         self, *, k: float = 1.5, limit: int = 100, at: datetime | None = None,
         **filters: Unpack[Filters],
@@ -136,7 +140,8 @@ class StayQuestions(Asker):
         Args:
             k: 1.5 for outliers, 3 for extreme ones.
             limit: How many are told of, at most.
-            at: Until when stays that last are counted; by default this minute.
+            at: Until when stays that last are counted; by default until this minute
+                ends.
         """
         scope = Scope.of(filters)
         limit = require_count("limit", limit)

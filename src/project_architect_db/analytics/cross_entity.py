@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field, view
-from project_architect_db.analytics.outcomes import IS_PERSON, OutcomeQuestions
-from project_architect_db.analytics.present import present
+from project_architect_db.analytics.checks import require_count
+from project_architect_db.analytics.outcomes import OutcomeQuestions, is_person
+from project_architect_db.analytics.present import of_the_present, present
 from project_architect_db.analytics.project_stages import changes, stages
 from project_architect_db.analytics.questions import Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 from project_architect_db.domain.vocabulary import PROJECT_STATUSES
 
 
@@ -76,6 +77,7 @@ class CrossEntityQuestions(OutcomeQuestions):
     What can be asked about projects and all that is in them.
     """
 
+    @of_the_present
     def lifecycle(
         self, *, limit: int = 50, at: datetime | None = None,
         **filters: Unpack[Filters],
@@ -220,11 +222,13 @@ def _utilisation_sql(scope: Scope) -> str:
         work AS (
             SELECT a.project_id, count(*) FILTER (action = 'commit') AS commits,
                 count(*) FILTER (action = 'build') AS builds,
-                sum(CASE WHEN action = 'build'
-                    THEN try_cast(payload ->> '$.seconds' AS DOUBLE) END) AS seconds,
-                count(DISTINCT actor) FILTER ({IS_PERSON}) AS people
-            FROM activity a
-            WHERE a.project_id IN (SELECT id FROM chosen) AND {told}
+                sum(seconds) FILTER (isfinite(seconds)) AS seconds,
+                count(DISTINCT actor) FILTER ({is_person()}) AS people
+            FROM (
+                SELECT a.project_id, action, actor, CASE WHEN action = 'build'
+                    THEN try_cast(payload ->> '$.seconds' AS DOUBLE) END AS seconds
+                FROM activity a
+                WHERE a.project_id IN (SELECT id FROM chosen) AND {told}) a
             GROUP BY a.project_id)
         SELECT id, name, coalesce(conversations, 0), coalesce(messages, 0),
             coalesce(documents, 0), coalesce(bytes, 0), coalesce(repositories, 0),

@@ -5,21 +5,27 @@ Everything that a dashboard shows, from one snapshot.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from dataclasses import field as part_of
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field, view
+from project_architect_db.analytics.checks import require_count
 from project_architect_db.analytics.growing import GrowingQuery
-from project_architect_db.analytics.present import present
+from project_architect_db.analytics.present import of_the_present, present
 from project_architect_db.analytics.questions import Asker, Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
 DAYS = 30
 """Of the period, unless told otherwise."""
+
+_TABLES = frozenset(
+    ("projects", "conversations", "documents", "repositories", "activity")
+)
 
 
 class StatusCount(NamedTuple):
@@ -130,7 +136,7 @@ class Dashboard:
         recent: The last events of the period, the latest first.
     """
 
-    at: datetime
+    at: datetime = part_of(compare=False)  # that time goes by is no news
     statuses: Report[StatusCount]
     phases: Report[PhaseCount]
     kinds: Report[KindTotal]
@@ -183,6 +189,7 @@ class DashboardQuestions(Asker):
     What a dashboard asks.
     """
 
+    @of_the_present
     def dashboard(
         self, *, at: datetime | None = None, limit: int = 10, **filters: Unpack[Filters]
     ) -> Question[Dashboard]:
@@ -195,7 +202,7 @@ class DashboardQuestions(Asker):
         sums.
 
         Args:
-            at: The present; by default this minute.
+            at: The present; by default the end of this minute.
             limit: How many projects, people and recent events.
             filters: The period is by default the last 30 days.
         """
@@ -203,16 +210,15 @@ class DashboardQuestions(Asker):
         scope = Scope.of(filters)
         if scope.since is None and scope.until is None:
             scope = replace(scope, since=scope.start(now - timedelta(days=DAYS)))
-        queries = [*_totals(scope), *_activity(scope, limit)]
 
         async def compute(session: AsyncSession) -> Dashboard:
+            queries = [*_totals(scope), *_activity(scope, limit)]
             reports = {query.name: await self.part(session, query) for query in queries}
             return Dashboard(at=scope.moment(now), **reports)
 
         return Question(
             asker=self, name="dashboard", compute=compute,
-            key=("dashboard", now, *(query.key for query in queries)),
-            tables=frozenset().union(*(query.all_tables for query in queries)),
+            key=("dashboard", now, limit, scope), tables=_TABLES,
         )  # fmt: skip
 
 

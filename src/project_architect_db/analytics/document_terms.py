@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field, view
+from project_architect_db.analytics.checks import require_count
 from project_architect_db.analytics.questions import Asker, Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 
 _WORDS = """
 about above after again against all and any are aren because been before being below

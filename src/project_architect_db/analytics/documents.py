@@ -8,16 +8,12 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field, view
+from project_architect_db.analytics.checks import require_among, require_count
 from project_architect_db.analytics.document_terms import TermQuestions
-from project_architect_db.analytics.present import present
+from project_architect_db.analytics.present import of_the_present, present
 from project_architect_db.analytics.questions import Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import (
-    Filters,
-    Scope,
-    require_among,
-    require_count,
-)
+from project_architect_db.analytics.scope import Filters, Scope
 
 MOST_IDS = 20
 """Of the copies of a text."""
@@ -146,6 +142,7 @@ class DocumentQuestions(TermQuestions):
             ),
         ).asked_by(self)  # fmt: skip
 
+    @of_the_present
     def document_access(
         self, *, order: Literal["reads", "idle"] = "reads", limit: int = 100,
         at: datetime | None = None, **filters: Unpack[Filters],
@@ -160,7 +157,7 @@ class DocumentQuestions(TermQuestions):
             order: ``"reads"`` for the most read ones first, ``"idle"`` for those that
                 were not used for the longest.
             limit: How many are told of, at most.
-            at: Until when they are idle; by default this minute.
+            at: Until when they are idle; by default the end of this minute.
         """
         scope = Scope.of(filters)
         require_among("order", order, ("reads", "idle"))

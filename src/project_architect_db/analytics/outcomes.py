@@ -8,18 +8,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field, view
-from project_architect_db.analytics.present import present
+from project_architect_db.analytics.checks import require_count
+from project_architect_db.analytics.present import of_the_present, present
 from project_architect_db.analytics.project_stages import ENDS
 from project_architect_db.analytics.project_trends import STALLED_AFTER
 from project_architect_db.analytics.questions import Asker, Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 from project_architect_db.domain.vocabulary import ROLES
-
-IS_PERSON = f"action <> 'build' AND actor NOT IN {ROLES.words}"
-"""
-SQL for an event that somebody is active in: messages of nobody have their role.
-"""
 
 
 class Outcome(NamedTuple):
@@ -59,6 +55,7 @@ class OutcomeQuestions(Asker):
     What can be asked about outcomes.
     """
 
+    @of_the_present
     def compare_outcomes(
         self, *, stalled_after: int = STALLED_AFTER, at: datetime | None = None,
         **filters: Unpack[Filters],
@@ -109,6 +106,13 @@ _SIDE_BY_SIDE = {
 }
 
 
+def is_person() -> str:
+    """
+    SQL for an event that somebody is active in: messages of nobody have their role.
+    """
+    return f"action <> 'build' AND actor NOT IN {ROLES.words}"
+
+
 def _outcomes_sql(scope: Scope) -> str:
     among = scope.where(project="project_id")
     told = f"occurred_at <= :at AND {among}"
@@ -125,7 +129,7 @@ def _outcomes_sql(scope: Scope) -> str:
             SELECT project_id, count(*) AS people
             FROM (
                 SELECT DISTINCT project_id, actor FROM activity
-                WHERE {IS_PERSON} AND {told})
+                WHERE {is_person()} AND {told})
             GROUP BY project_id),
         days AS (
             SELECT project_id, CAST(sum(bit_count(bits)) AS BIGINT) AS active_days

@@ -97,7 +97,8 @@ def _section(report: Report[Any]) -> Iterator[str]:
         yield f"<h3>{html.escape(report.title)}</h3>Nothing to tell.</section>"
         return
     yield report.plot().svg()
-    yield f"<details><summary>{len(report):,} rows</summary><table><tr>"
+    rows = "1 row" if len(report) == 1 else f"{len(report):,} rows"
+    yield f"<details><summary>{rows}</summary><table><tr>"
     classes = [' class="n"' * isinstance(v, int | float) for v in report[0]]
     for name, class_ in zip(report.columns, classes, strict=True):
         yield f"<th{class_}>{heading(name)}</th>"

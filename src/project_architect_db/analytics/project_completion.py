@@ -231,7 +231,7 @@ def _complexity_sql(scope: Scope) -> str:
     return f"""
         WITH scored AS MATERIALIZED (
             SELECT id, status, created_at,
-                CASE WHEN architecture IS NULL THEN NULL
+                CASE WHEN coalesce(json_type(architecture), 'NULL') = 'NULL' THEN NULL
                 WHEN json_type(architecture, '$.complexity_score')
                     IN ('UBIGINT', 'BIGINT', 'DOUBLE')
                 THEN CAST(architecture ->> '$.complexity_score' AS DOUBLE)

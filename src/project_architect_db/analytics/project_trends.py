@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field, view
-from project_architect_db.analytics.present import present
+from project_architect_db.analytics.checks import require_count
+from project_architect_db.analytics.present import of_the_present, present
 from project_architect_db.analytics.project_stages import ENDS, changes, stages
 from project_architect_db.analytics.questions import Asker, Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 
 STALLED_AFTER = 30
 """Days without activity, unless told otherwise."""
@@ -66,6 +67,7 @@ class ProjectTrendQuestions(Asker):
     What can be asked about projects over time.
     """
 
+    @of_the_present
     def project_trends(
         self, *, stalled_after: int = STALLED_AFTER, at: datetime | None = None,
         **filters: Unpack[Filters],
@@ -98,6 +100,7 @@ class ProjectTrendQuestions(Asker):
             finish=lambda rows: _summed_up(rows, scope, end),
         ).asked_by(self)
 
+    @of_the_present
     def project_cohorts(
         self, *, weeks: int = 12, at: datetime | None = None,
         **filters: Unpack[Filters],
@@ -250,8 +253,7 @@ def _summed_up(
     How many are stalled, of how many came to be and ceased to be; until the end.
     """
     told = {row.bucket: row for row in rows if row.bucket < end}
-    last = [scope.start(end - timedelta(microseconds=1))] if told else []
-    buckets = [b for b in scope.all_buckets([*told, *last]) if b < end]
+    buckets = scope.until_end(told, end)
     before = [row for row in rows if buckets and row.bucket < buckets[0]]
     stalled = sum(row.stalled for row in before)
     found = []

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field, view
+from project_architect_db.analytics.present import of_the_present, present
 from project_architect_db.analytics.project_completion import ProjectCompletionQuestions
 from project_architect_db.analytics.project_stages import changes, stages, status_order
 from project_architect_db.analytics.project_trends import ProjectTrendQuestions
@@ -79,16 +80,22 @@ class ProjectQuestions(ProjectCompletionQuestions, ProjectTrendQuestions):
             ),
         ).asked_by(self)
 
+    @of_the_present
     def status_over_time(
-        self, **filters: Unpack[Filters]
+        self, *, at: datetime | None = None, **filters: Unpack[Filters]
     ) -> Question[Report[StatusCount]]:
         """
         How many projects had which status at the end of each bucket of the period.
 
         Each stage of a project adds one to its status when it begins, and takes it
         away when it ends: these are summed up by bucket, and then over time.
+
+        Args:
+            at: The present; what is later is not told.
+            filters: See `Filters`.
         """
-        scope = Scope.of(filters)
+        scope, now = Scope.of(filters), present(at)
+        end = now if scope.until is None else min(scope.until, now)
         return Query(
             name="status_over_time",
             title="Status of projects over time",
@@ -101,7 +108,7 @@ class ProjectQuestions(ProjectCompletionQuestions, ProjectTrendQuestions):
                     SELECT status, entered_at AS moment, 1 AS step FROM stages
                     UNION ALL
                     SELECT status, left_at, -1 FROM stages WHERE left_at IS NOT NULL)
-                WHERE {_before_its_end(scope)}
+                WHERE moment < :end
                 GROUP BY bucket, status ORDER BY bucket, status
             """,
             row=StatusCount,
@@ -112,24 +119,20 @@ class ProjectQuestions(ProjectCompletionQuestions, ProjectTrendQuestions):
                 x=field("bucket", "T", ""), y=field("projects", "Q", stack=True),
                 color=field("status", "N", sort=PROJECT_STATUSES.words),
             ),
-            finish=lambda rows: _summed_up(rows, scope),
+            values={"end": end},
+            finish=lambda rows: _summed_up(rows, scope, end),
         ).asked_by(self)  # fmt: skip
 
 
-def _before_its_end(scope: Scope) -> str:
-    """
-    SQL for what comes before the period ends: what was before it matters, too.
-    """
-    return "true" if scope.until is None else "moment < :until"
-
-
-def _summed_up(rows: list[StatusCount], scope: Scope) -> list[StatusCount]:
+def _summed_up(
+    rows: list[StatusCount], scope: Scope, end: datetime
+) -> list[StatusCount]:
     """
     How many there are, of how many came and went.
     """
     steps = {row[:2]: row.projects for row in rows}
     statuses = sorted({row.status for row in rows}, key=status_order)
-    buckets = scope.all_buckets({row.bucket for row in rows})
+    buckets = scope.until_end({row.bucket for row in rows}, end)
     counts = dict.fromkeys(statuses, 0)
     for row in rows:
         if buckets and row.bucket < buckets[0]:

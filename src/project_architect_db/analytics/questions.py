@@ -4,18 +4,26 @@ Questions: what is asked of the database, before it is asked.
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import text
 
+from project_architect_db.analytics.checks import seconds
+from project_architect_db.analytics.present import present
 from project_architect_db.analytics.reports import Report, RowT, kinds_of
 from project_architect_db.analytics.scope import Scope
-from project_architect_db.errors import InvalidQuestionError
+from project_architect_db.errors import (
+    InvalidQuestionError,
+    InvalidStatementError,
+    InvalidValueError,
+)
 from project_architect_db.garbage_collector import collector
 
 if TYPE_CHECKING:
@@ -25,6 +33,9 @@ if TYPE_CHECKING:
     from project_architect_db.analytics.charts import Spec
 
 AnswerT = TypeVar("AnswerT")
+ROWS_AT_ONCE = 2_000
+"""Made into a report where everything else waits for it: some milliseconds."""
+
 Progress = Callable[[float], object]
 """Called with how far the running statement is, from 0 to 1, as DuckDB estimates."""
 
@@ -58,6 +69,7 @@ class Question(Generic[AnswerT]):
         tables: What it reads: a commit that wrote none of them changes no answer.
         compute: Asks it of the database.
         sql: What is asked, where it is one statement.
+        again: Makes it anew when its minute is over; `None` if it is of no minute.
 
     Example:
         >>> from project_architect_db.testing import temporary_database
@@ -76,6 +88,8 @@ class Question(Generic[AnswerT]):
     max_age: float = 0.0
     limit: float | None = None
     tell: Progress | None = None
+    again: Callable[[], Question[AnswerT]] | None = None
+    minute: datetime | None = None
 
     def __await__(self) -> Generator[Any, None, AnswerT]:
         return self.asker.answer(self).__await__()
@@ -99,6 +113,17 @@ class Question(Generic[AnswerT]):
         The same question, that says how far it is five times a second.
         """
         return replace(self, tell=tell)
+
+    def of_this_minute(self) -> Question[AnswerT]:
+        """
+        The same question, whose present is now.
+        """
+        if self.again is None or (minute := present()) == self.minute:
+            return self
+        return replace(
+            self.again(), max_age=self.max_age, limit=self.limit, tell=self.tell,
+            again=self.again, minute=minute,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"<Question {self.name}>"
@@ -164,7 +189,11 @@ class Query(Generic[RowT]):
         """
         Ask it in a session.
         """
-        return self.reported(await self.ask(session, {}))
+        found = await self.ask(session, {})
+        if len(found) <= ROWS_AT_ONCE:
+            return self.reported(found)
+        # On a thread, so that everybody else goes on in the meantime.
+        return await asyncio.to_thread(self.reported, found)
 
     async def ask(
         self, session: AsyncSession, more: Mapping[str, Any]
@@ -178,7 +207,15 @@ class Query(Generic[RowT]):
         """
         statement, used = self._statement(more)
         options = {"operation": f"analytics.{self.name}"}
-        result = await session.execute(statement, used, execution_options=options)
+        try:
+            result = await session.execute(statement, used, execution_options=options)
+        except (InvalidStatementError, InvalidValueError) as error:
+            if self.statement is None:
+                raise
+            raise InvalidQuestionError(
+                f"the database does not understand it: {error}",
+                argument=_misunderstood(str(error)), value=self.sql,
+            ) from error  # fmt: skip
         return result.all()
 
     def _statement(self, more: Mapping[str, Any]) -> tuple[Executable, dict[str, Any]]:
@@ -208,9 +245,15 @@ class Query(Generic[RowT]):
         for number, (kind, values) in enumerate(zip(kinds, columns, strict=False)):
             if kind is datetime:
                 columns[number] = self._moments(values)
+            elif kind is float:
+                columns[number] = [*map(_finite, values)]
             elif kind not in (int, float, str, bool):  # a list
                 columns[number] = [v if v is None else tuple(v) for v in values]
-        return [make(values) for values in zip(*columns, strict=True)]
+        if columns and self.row._fields[0] == "bucket":  # type: ignore[attr-defined]
+            # What happened at the time 'infinity' is in none.
+            told = zip(*columns, strict=True)
+            return [make(row) for row in told if row[0] is not None]
+        return [make(row) for row in zip(*columns, strict=True)]
 
     def _moments(self, values: Sequence[datetime | None]) -> list[datetime | None]:
         """
@@ -221,6 +264,21 @@ class Query(Generic[RowT]):
         return [known[value] for value in values]
 
 
+def _misunderstood(error: str) -> str:
+    """
+    The argument of a time series that an error is about.
+    """
+    told = {"GROUP BY clause cannot": "by", "WHERE clause cannot": "where"}
+    return next((name for words, name in told.items() if words in error), "metric")
+
+
+def _finite(value: Any) -> Any:
+    """
+    A number, unless no JSON could tell it.
+    """
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
 @lru_cache(maxsize=500)
 def _statement(sql: str) -> TextClause:
     return text(sql)
@@ -228,19 +286,3 @@ def _statement(sql: str) -> TextClause:
 
 def _hashable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def seconds(argument: str, value: Any) -> float:
-    """
-    A number of seconds, if it makes sense.
-
-    Raises:
-        InvalidQuestionError: It does not.
-    """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 <= value < float("inf"):
-        raise InvalidQuestionError(
-            f"expected a number of seconds, not {value!r}",
-            argument=argument, value=value,
-        )  # fmt: skip
-    return float(value)

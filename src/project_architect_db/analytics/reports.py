@@ -14,6 +14,7 @@ from functools import lru_cache
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 from typing import Any, Generic, TypeVar, get_args, get_type_hints, overload
 
 import pyarrow as pa
@@ -116,9 +117,13 @@ class Report(Sequence[RowT], Generic[RowT]):
 
     def plot(self) -> Chart:
         """
-        A picture of it.
+        A picture of it, whose times are those on the clocks of the zone.
         """
-        return Chart.of(self.title, self.view, list(self._plain(self.rows)))
+        rows = [
+            dict(zip(self.columns, map(_on_the_clock, row), strict=True))
+            for row in self.rows
+        ]
+        return Chart.of(self.title, self.view, rows)
 
     # --- columns ------------------------------------------------------------------
 
@@ -200,7 +205,9 @@ class Report(Sequence[RowT], Generic[RowT]):
         with path.open("w", encoding="utf-8") as file:
             file.write(head.removesuffix("]}"))
             for number, row in enumerate(self._plain(self.rows)):
-                file.write((",\n" if number else "\n") + json.dumps(row))
+                file.write(
+                    (",\n" if number else "\n") + json.dumps(row, allow_nan=False)
+                )
             file.write("\n]}\n")
 
     def _without_rows(self) -> Report[RowT]:
@@ -239,6 +246,15 @@ def _arrow(kind: Any, scope: Scope) -> pa.DataType:
     return pa.list_(_ARROW[item])
 
 
+def _on_the_clock(value: Any) -> Any:
+    """
+    A time without its offset: who draws it would turn it to where they are.
+    """
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None).isoformat()
+    return value
+
+
 def _cell(value: Any) -> Any:
     return json.dumps(value) if isinstance(value, (list, tuple)) else value
 
@@ -253,7 +269,8 @@ async def _to_file(path: str | Path, write: Callable[[Path], None]) -> Path:
 
 
 def _replace(path: Path, write: Callable[[Path], None]) -> None:
-    part = path.with_name(f"{path.name}.part")
+    # Of its own, as another task may be writing the same file.
+    part = path.with_name(f"{path.name}.{token_hex(4)}.part")
     try:
         write(part)
         part.replace(path)

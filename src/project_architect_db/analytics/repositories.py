@@ -12,6 +12,7 @@ from functools import partial
 from typing import NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field, view
+from project_architect_db.analytics.checks import require_count
 from project_architect_db.analytics.contributors import (
     LINES,
     ContributorQuestions,
@@ -21,7 +22,7 @@ from project_architect_db.analytics.contributors import (
 from project_architect_db.analytics.questions import Query, Question
 from project_architect_db.analytics.reports import Report
 from project_architect_db.analytics.repository_health import HealthQuestions
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 
 
 class RepositoryActivity(NamedTuple):

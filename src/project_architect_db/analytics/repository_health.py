@@ -10,11 +10,12 @@ from functools import partial
 from typing import Any, NamedTuple, Unpack
 
 from project_architect_db.analytics.charts import field
+from project_architect_db.analytics.checks import require_count
 from project_architect_db.analytics.contributors import first_of
-from project_architect_db.analytics.present import present
+from project_architect_db.analytics.present import of_the_present, present
 from project_architect_db.analytics.questions import Asker, Query, Question
 from project_architect_db.analytics.reports import Report
-from project_architect_db.analytics.scope import Filters, Scope, require_count
+from project_architect_db.analytics.scope import Filters, Scope
 from project_architect_db.domain.repositories import (
     FRESH,
     RECENT_BUILDS,
@@ -67,6 +68,7 @@ class HealthQuestions(Asker):
     What can be asked about the health of code repositories.
     """
 
+    @of_the_present
     def repository_health(
         self, *, limit: int = 100, at: datetime | None = None,
         **filters: Unpack[Filters],
@@ -142,7 +144,8 @@ def _sql(scope: Scope) -> str:
                 END AS activity,
                 CASE WHEN bus_factor IS NOT NULL THEN least(1, bus_factor / 3)
                 END AS people,
-                1 / (1 + open_issues / greatest(1, commit_count / 10)) AS issues
+                1 / (1 + CASE WHEN open_issues < 0 THEN 0 ELSE open_issues END
+                    / greatest(1, commit_count / 10)) AS issues
             FROM (
                 SELECT *, TRY_CAST(github ->> 'open_issues_count' AS BIGINT)
                     AS open_issues

@@ -6,18 +6,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, TypeAlias, TypedDict, get_args
 from zoneinfo import ZoneInfo
 
+from project_architect_db.analytics.checks import (
+    moment_of,
+    projects_of,
+    require_among,
+    statuses_of,
+    with_offset,
+    zone_of,
+)
 from project_architect_db.dialect.time_buckets import Granularity, bucket, wall_clock
-from project_architect_db.domain.vocabulary import PROJECT_STATUSES
 from project_architect_db.errors import InvalidQuestionError
 
 Moment: TypeAlias = datetime | date
 
-_NONE = timedelta(0)
 _UTC = ZoneInfo("UTC")
 
 MOST_BUCKETS = 10_000
@@ -77,14 +83,14 @@ class Scope:
             InvalidQuestionError: It makes no sense.
         """
         _require_known(filters)
-        zone = _zone(filters.get("zone", "UTC"))
+        zone = zone_of(filters.get("zone", "UTC"))
         granularity = filters.get("granularity", "day")
         require_among("granularity", granularity, GRANULARITIES)
         scope = cls(
-            since=_moment("since", filters.get("since"), zone),
-            until=_moment("until", filters.get("until"), zone),
-            projects=_projects(filters.get("projects")),
-            statuses=_statuses(filters.get("statuses")),
+            since=moment_of("since", filters.get("since"), zone),
+            until=moment_of("until", filters.get("until"), zone),
+            projects=projects_of(filters.get("projects")),
+            statuses=statuses_of(filters.get("statuses")),
             granularity=granularity,
             zone=zone,
         )
@@ -142,8 +148,8 @@ class Scope:
         """
         return {
             "since": self.since, "until": self.until,
-            "projects": self.projects and list(self.projects),
-            "statuses": self.statuses and list(self.statuses),
+            "projects": None if self.projects is None else list(self.projects),
+            "statuses": None if self.statuses is None else list(self.statuses),
         }  # fmt: skip
 
     def bucket(self, time: str) -> str:
@@ -166,12 +172,22 @@ class Scope:
 
         Its offset from UTC is a fixed one: Python takes the two hours that a zone has
         twice for one and the same, where both have the zone itself.
+
+        Raises:
+            InvalidQuestionError: Python has no such time.
         """
-        if value.tzinfo is not None:
-            return _with_offset(value.astimezone(self.zone))
-        if self.granularity == "hour":
-            return _with_offset(value.replace(tzinfo=UTC).astimezone(self.zone))
-        return _on_the_clock(value, self.zone)
+        try:
+            if value.tzinfo is not None:
+                return with_offset(value.astimezone(self.zone))
+            if self.granularity == "hour":
+                return with_offset(value.replace(tzinfo=UTC).astimezone(self.zone))
+            return _on_the_clock(value, self.zone)
+        except (AttributeError, OverflowError) as error:  # as text, if Python has none
+            raise InvalidQuestionError(
+                f"there are times beyond the years 1 to 9999, such as {value}; "
+                "ask for a period",
+                argument="since", value=self.since,
+            ) from error  # fmt: skip
 
     def start(self, moment: datetime) -> datetime:
         """
@@ -227,6 +243,13 @@ class Scope:
         last = max(told) if self.until is None else self.start(self.until - instant)
         return self.buckets(first, last) if first <= last else []
 
+    def until_end(self, told: Collection[datetime], end: datetime) -> list[datetime]:
+        """
+        As `all_buckets`, up to an end, where there is anything to tell of.
+        """
+        last = [self.start(end - timedelta(microseconds=1))] if told else []
+        return [each for each in self.all_buckets([*told, *last]) if each < end]
+
 
 @lru_cache(maxsize=100)
 def _buckets(scope: Scope, first: datetime, last: datetime) -> Sequence[datetime]:
@@ -250,42 +273,7 @@ def _on_the_clock(value: datetime, zone: ZoneInfo) -> datetime:
     """
     The time at which clocks in a zone show this; buckets are asked for again and again.
     """
-    return _with_offset(value.replace(tzinfo=zone))
-
-
-def _with_offset(value: datetime) -> datetime:
-    return value.replace(tzinfo=timezone(value.utcoffset() or _NONE), fold=0)
-
-
-def require_among(argument: str, value: Any, known: Collection[str]) -> None:
-    """
-    Raise unless a word is one of those that are known.
-
-    Raises:
-        InvalidQuestionError: It is not.
-    """
-    if value not in known:
-        raise InvalidQuestionError(
-            f"{value!r} is none of {', '.join(known)}", argument=argument, value=value
-        )
-
-
-def require_count(
-    argument: str, value: Any, *, least: int = 1, most: int = 100_000
-) -> int:
-    """
-    A number of something, if it makes sense.
-
-    Raises:
-        InvalidQuestionError: It is none, or too small, or too large.
-    """
-    is_number = isinstance(value, int) and not isinstance(value, bool)
-    if not is_number or not least <= value <= most:
-        raise InvalidQuestionError(
-            f"expected a whole number from {least:,} to {most:,}, not {value!r}",
-            argument=argument, value=value,
-        )  # fmt: skip
-    return int(value)
+    return with_offset(value.replace(tzinfo=zone))
 
 
 def _require_known(filters: Mapping[str, Any]) -> None:
@@ -297,63 +285,3 @@ def _require_known(filters: Mapping[str, Any]) -> None:
                 argument=name,
                 value=value,
             )
-
-
-@lru_cache(maxsize=100)
-def _zone_named(name: str) -> ZoneInfo:
-    return ZoneInfo(name)
-
-
-def _zone(given: Any) -> ZoneInfo:
-    name = given.key if isinstance(given, ZoneInfo) else given
-    try:
-        return _zone_named(name)
-    except (ValueError, OSError, LookupError, TypeError) as error:
-        raise InvalidQuestionError(
-            f"{given!r} is no time zone; names are like Europe/Berlin",
-            argument="zone", value=given,
-        ) from error  # fmt: skip
-
-
-def _moment(argument: str, given: Any, zone: ZoneInfo) -> datetime | None:
-    if given is None:
-        return None
-    if isinstance(given, datetime):
-        return given if given.tzinfo else given.replace(tzinfo=zone)
-    if isinstance(given, date):
-        return datetime.combine(given, time(), zone)
-    raise InvalidQuestionError(
-        f"expected a datetime or a date, not {given!r}", argument=argument, value=given
-    )
-
-
-def _projects(given: Any) -> tuple[int, ...] | None:
-    if given is None:
-        return None
-    ids = [given] if isinstance(given, int) else given
-    if isinstance(ids, str) or not isinstance(ids, Collection):
-        raise InvalidQuestionError(
-            f"expected ids of projects, not {given!r}", argument="projects", value=given
-        )
-    return tuple(
-        require_count("projects", id_, least=-(2**63), most=2**63 - 1)
-        for id_ in sorted(ids, key=repr)
-    )
-
-
-def _statuses(given: Any) -> tuple[str, ...] | None:
-    if given is None:
-        return None
-    words = [given] if isinstance(given, str) else given
-    if not isinstance(words, Collection):
-        raise InvalidQuestionError(
-            f"expected statuses, not {given!r}", argument="statuses", value=given
-        )
-    for word in words:
-        try:
-            PROJECT_STATUSES.check(word)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise InvalidQuestionError(
-                str(error), argument="statuses", value=word
-            ) from error
-    return tuple(sorted(words))

@@ -4,6 +4,7 @@ What time series are made of: buckets of time, the rows asked for, their tables.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,9 +14,11 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Select,
+    func,
     select,
 )
 from sqlalchemy import Date as SqlDate
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import COLLECT_CARTESIAN_PRODUCTS
 from sqlalchemy.sql.visitors import InternalTraversal
@@ -26,6 +29,7 @@ from project_architect_db.analytics.series_terms import (
     hashable,
     kind_of,
 )
+from project_architect_db.dialect.commit_log import EVERYTHING
 from project_architect_db.dialect.compiler import DuckDBCompiler
 from project_architect_db.dialect.dialect import DuckDBDialect_async
 from project_architect_db.dialect.time_buckets import bucket
@@ -38,6 +42,23 @@ if TYPE_CHECKING:
 
 PREPARED = 500
 """Statements that are kept, as building one takes a millisecond."""
+
+UNSTEADY = frozenset({
+    "age", "ago", "current_date", "current_localtime", "current_localtimestamp",
+    "current_query", "current_setting", "current_time", "current_timestamp",
+    "current_transaction_id", "currval", "gen_random_uuid", "get_current_time",
+    "get_current_timestamp", "getvariable", "localtime", "localtimestamp", "next_value",
+    "nextval", "now", "random", "today", "transaction_timestamp", "txid_current",
+    "uuid", "uuidv4", "uuidv7",
+})  # fmt: skip
+"""
+Functions that say something else each time, of which no answer can be kept.
+
+Source: ``SELECT function_name, stability FROM duckdb_functions()``
+"""
+
+_PLAIN = re.compile(r"\*|\d+|INTERVAL '1 [a-z]+'|MATERIALIZED")
+"""SQL without names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +113,7 @@ def _compile_bucket(element: Any, compiler: Any, **kw: Any) -> str:
 
 class _Reader(DuckDBCompiler):
     """
-    A compiler that notes which tables are read.
+    A compiler that notes which tables are read; everything, where SQL hides that.
     """
 
     def __init__(self, statement: Select[Any]) -> None:
@@ -105,6 +126,30 @@ class _Reader(DuckDBCompiler):
         """
         self.read.add(table.name)
         return super().visit_table(table, *args, **kw)  # type: ignore[no-untyped-call]
+
+    def visit_function(self, func: Any, *args: Any, **kw: Any) -> Any:
+        """
+        Note one that is not the same each time.
+        """
+        if func.name.lower() in UNSTEADY:
+            self.read.add(EVERYTHING)
+        return super().visit_function(func, *args, **kw)
+
+    def visit_column(self, column: Any, *args: Any, **kw: Any) -> Any:
+        """
+        Note SQL that stands where a column does.
+        """
+        if column.is_literal and not _PLAIN.fullmatch(column.name):
+            self.read.add(EVERYTHING)
+        return super().visit_column(column, *args, **kw)
+
+    def visit_textclause(self, textclause: Any, *args: Any, **kw: Any) -> Any:
+        """
+        Note SQL of unknown effect.
+        """
+        if not _PLAIN.fullmatch(textclause.text):
+            self.read.add(EVERYTHING)
+        return super().visit_textclause(textclause, *args, **kw)  # type: ignore[no-untyped-call]
 
 
 _DIALECT = DuckDBDialect_async()
@@ -137,7 +182,12 @@ class Source:
         """
         found = select(*columns).select_from(self.terms.entity)
         for relationship in self.terms.join:
-            found = found.join(relationship)
+            try:
+                found = found.join(relationship)
+            except SQLAlchemyError as error:
+                raise InvalidQuestionError(
+                    str(error), argument="join", value=relationship
+                ) from error
         conditions = (*visible(self.terms.entity), *self._projects())
         return found.where(*conditions, *self.terms.where, *asked)
 
@@ -153,11 +203,13 @@ class Source:
         self, since: datetime | None, until: datetime | None
     ) -> list[ColumnElement[bool]]:
         """
-        That the time is in a period.
+        That the time is in a period; what has none is in no bucket.
         """
         time = self.terms.time
         found = [] if since is None else [time >= self._bound(since)]
-        return found if until is None else [*found, time < self._bound(until)]
+        if until is not None:
+            found.append(time < self._bound(until))
+        return found if len(found) == 2 else [*found, func.isfinite(time)]
 
     def _bound(self, moment: datetime) -> Any:
         """

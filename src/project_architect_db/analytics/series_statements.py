@@ -93,6 +93,8 @@ def _top(source: Source, top: int, asked: Any, read: Any) -> tuple[Any, Any]:
         terms.by.label("series"), true().label("is_top"), asked=asked
     ).group_by(literal_column("1"))
     require_joined(best)
+    # A value that is called as all others together are is one of these.
+    best = best.having(cast(terms.by, String).is_distinct_from(OTHER))
     tops = best.order_by(*rank).limit(top).cte("tops").prefix_with("MATERIALIZED")
     inner = (
         source.select(

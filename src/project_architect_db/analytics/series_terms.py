@@ -9,11 +9,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     Date,
     DateTime,
     Double,
+    Float,
     FunctionFilter,
+    Integer,
+    Numeric,
     Over,
     TypeDecorator,
     WithinGroup,
@@ -25,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import NullType
 
 from project_architect_db.errors import InvalidQuestionError
 
@@ -104,6 +109,13 @@ class Terms:
                         f"expected SQL made of columns of models, not {value!r}",
                         argument=name, value=value,
                     )  # fmt: skip
+        for value in self.where:
+            kind = _type_of(_expression(value))
+            if not isinstance(kind, (Boolean, Integer, NullType)):
+                raise InvalidQuestionError(
+                    f"expected a condition, not something of type {kind!r}",
+                    argument="where", value=value,
+                )  # fmt: skip
         metric = metric_of(self.metric)
         return Terms(self.key, self.time, metric, self.by, self.join, self.where)
 
@@ -194,16 +206,30 @@ def metric_of(metric: Any) -> ColumnElement[Any]:
     if isinstance(metric, tuple) and len(metric) == 2:
         name, column = metric
         if isinstance(name, str) and name in _METRICS and _is_sql(column):
-            return _METRICS[name](column)
+            return _numbers(_METRICS[name](column), metric)
     found = _expression(metric)
     if found is not None and _aggregates(found) and not _has_column(found):
-        return found
+        return _numbers(found, metric)
     raise InvalidQuestionError(
         f'expected an aggregate such as func.sum(Order.total), "count", or one of '
         f'{", ".join(_METRICS)} with a column, as in ("sum", Order.total), not '
         f"{metric!r}",
         argument="metric", value=metric,
     )  # fmt: skip
+
+
+def _numbers(found: ColumnElement[Any], metric: Any) -> ColumnElement[Any]:
+    kind = _type_of(found)
+    if not isinstance(kind, (Numeric, Float, Integer, Boolean, NullType)):
+        raise InvalidQuestionError(
+            f"expected numbers, not something of type {kind!r}",
+            argument="metric", value=metric,
+        )  # fmt: skip
+    return found
+
+
+def _type_of(found: Any) -> Any:
+    return _plain_type(found.type)
 
 
 def is_additive(metric: Any) -> bool:

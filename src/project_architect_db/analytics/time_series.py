@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Unpack
 from sqlalchemy.orm import InstrumentedAttribute
 
 from project_architect_db.analytics.charts import Spec, field, view
+from project_architect_db.analytics.checks import require_among, require_count
 from project_architect_db.analytics.questions import Asker, Query, Question
 from project_architect_db.analytics.reports import Report
 from project_architect_db.analytics.scope import (
@@ -19,8 +20,6 @@ from project_architect_db.analytics.scope import (
     MOST_BUCKETS,
     Filters,
     Scope,
-    require_among,
-    require_count,
 )
 from project_architect_db.analytics.season_statements import SEASONS, season_statement
 from project_architect_db.analytics.series_statements import OTHER, series_statement

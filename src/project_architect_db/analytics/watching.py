@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from project_architect_db.analytics.questions import AnswerT, Question
@@ -48,5 +49,5 @@ async def watch(
 
 
 def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # the loop may be closed, which is no writer's concern
         loop.call_soon_threadsafe(event.set)

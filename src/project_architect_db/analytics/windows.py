@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from calendar import monthrange
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -97,14 +97,19 @@ class Windows:
                 argument="fill", value=self.fill,
             )  # fmt: skip
         earlier = self._earlier(every)
+        names = sorted(told, key=self._place)
+        if self.fill is None:
+            places = {bucket: place for place, bucket in enumerate(every)}
+            points = [
+                point
+                for name in names
+                for point in self._sparse(name, told[name], places, earlier)
+            ]
+            return sorted(points, key=lambda point: places[point.bucket])
         columns = [
-            self._series(name, told[name], every, earlier)
-            for name in sorted(told, key=self._place)
+            self._series(name, told[name], every, earlier, self.fill) for name in names
         ]
-        return [
-            point for step in zip(*columns, strict=True) for point in step
-            if point is not None
-        ]  # fmt: skip
+        return [point for step in zip(*columns, strict=True) for point in step]
 
     def _place(self, name: str | None) -> tuple[bool, str]:
         return name is not None and name == self.last, name or ""
@@ -124,11 +129,33 @@ class Windows:
         period, scope = self.period, self.scope
         return [scope.start(shifted(bucket, period, scope)) for bucket in every]
 
+    def _sparse(
+        self, name: str | None, told: Mapping[datetime, float | None],
+        places: Mapping[datetime, int], earlier: Sequence[datetime],
+    ) -> Iterator[TimePoint]:  # fmt: skip
+        """
+        The points that are told of: most series may have none in most buckets.
+        """
+        known = sorted((places[each], each) for each in told if each in places)
+        values = [told[bucket] for _, bucket in known]
+        first = 0
+        for number, (place, bucket) in enumerate(known):
+            moving, before = None, None
+            if self.window is not None:
+                while known[first][0] <= place - self.window:
+                    first += 1
+                moving = _mean(values[first : number + 1])
+            if number and known[number - 1][0] == place - 1:
+                before = values[number - 1]
+            change = changes([before, values[number]])[1]
+            previous = told.get(earlier[place]) if earlier else None
+            yield TimePoint(bucket, name, values[number], moving, change, previous)
+
     def _series(
         self, name: str | None, told: Mapping[datetime, float | None],
-        every: Sequence[datetime], earlier: Sequence[datetime],
-    ) -> list[TimePoint | None]:  # fmt: skip
-        values = filled([told.get(bucket) for bucket in every], self.fill)
+        every: Sequence[datetime], earlier: Sequence[datetime], fill: float | str,
+    ) -> list[TimePoint]:  # fmt: skip
+        values = filled([told.get(bucket) for bucket in every], fill)
         nothing: Values = [None] * len(every)
         moving = nothing if self.window is None else averaged(values, self.window)
         previous = (
@@ -137,12 +164,7 @@ class Windows:
             else self._previous(told, dict(zip(every, values, strict=True)), earlier)
         )
         points = zip(every, values, moving, changes(values), previous, strict=True)
-        return [
-            TimePoint(bucket, name, *numbers)
-            if self.fill is not None or bucket in told
-            else None
-            for bucket, *numbers in points
-        ]
+        return [TimePoint(bucket, name, *numbers) for bucket, *numbers in points]
 
     def _previous(
         self, told: Mapping[datetime, float | None],
@@ -195,12 +217,10 @@ def _months_before(local: datetime, count: int) -> datetime:
     return local.replace(year=year, month=month + 1, day=min(local.day, last))
 
 
-def filled(values: Values, fill: Fill) -> Values:
+def filled(values: Values, fill: float | str) -> Values:
     """
     The values, with something in place of what is missing.
     """
-    if fill is None:
-        return values
     if isinstance(fill, str):
         known = [n for n, value in enumerate(values) if value is not None]
         between = _carried if fill == "previous" else _interpolated
@@ -242,11 +262,14 @@ def averaged(values: Values, window: int) -> Values:
     """
     The mean of each value and those before it, as many as are in a window.
     """
-    found: Values = []
-    for end in range(1, len(values) + 1):
-        seen = [v for v in values[max(0, end - window) : end] if v is not None]
-        found.append(math.fsum(seen) / len(seen) if seen else None)
-    return found
+    return [
+        _mean(values[max(0, end - window) : end]) for end in range(1, len(values) + 1)
+    ]
+
+
+def _mean(values: Values) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
 
 
 def changes(values: Values) -> Values:
@@ -262,5 +285,11 @@ def changes(values: Values) -> Values:
 def _finite(value: float | None) -> float | None:
     if value is None:
         return None
-    number = float(value)  # of a whole number, or a Decimal
+    try:
+        number = float(value)  # of a whole number, or a Decimal
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidQuestionError(
+            f"it is no number that can be told, but {value!r}",
+            argument="metric", value=value,
+        ) from error  # fmt: skip
     return number if math.isfinite(number) else None

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 REMEMBERED = 10_000
 
+EVERYTHING = "*"
+"""Among tables, for what any commit may change."""
+
 
 class Commit(NamedTuple):
     """
@@ -59,6 +62,7 @@ class CommitLog:
         with self._mutex:
             commit = Commit(self.sequence + 1, tables)
             self._commits.append(commit)
+            self._last[EVERYTHING] = commit.sequence
             if tables is None:
                 self._last_unknown = commit.sequence
             else:
