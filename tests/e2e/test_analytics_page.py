@@ -120,7 +120,8 @@ def generated(reports: dict[str, object]) -> str:
     for title, names in sections.items():
         parts.append(f"\n## {title}\n")
         parts += ["\n" + told(name, sources[name], reports[name]) for name in names]
-    return "".join(parts)
+    end = "\nAt the end of the program:\n\n```python\nawait engine.close()\n```\n"
+    return "".join([*parts, end])
 
 
 @pytest.fixture(scope="module")

@@ -519,6 +519,7 @@ def test_the_version_is_told(run):
 
 def test_the_package_can_be_run_as_well(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["project-architect-db", "--version"])
+    monkeypatch.delitem(sys.modules, "project_architect_db.__main__", raising=False)
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("project_architect_db", run_name="__main__")
     assert not ended.value.code

@@ -184,3 +184,10 @@ async def test_a_misspelt_word_in_a_filter_is_guessed(engine):
                 await attempt
         assert [] == await projects.find(status__in=["active"])
         assert 1 == len(await projects.find(status__in=["draft", "active"]))
+
+
+async def test_half_a_character_is_no_text_that_is_looked_for(engine):
+    async with engine.session() as session:
+        with pytest.raises(InvalidDataError, match="surrogates not allowed") as refused:
+            await ProjectRepository(session).search_by_name("\ud800")
+    assert "\ud800" == refused.value.value

@@ -60,7 +60,7 @@ def _stale(changed: list[_Known], said: str) -> StaleRecordError:
             model=one.model, id=one.id, expected=one.version, found=None
         )
     models = ", ".join(sorted({each.model for each in meant})) or "record"
-    ids = tuple(each.id for each in meant)
+    ids = tuple(sorted((each.id for each in meant), key=repr))
     return StaleRecordError(model=models, id=ids, expected=None, found=None)
 
 
