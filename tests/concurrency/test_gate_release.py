@@ -206,6 +206,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 def test_a_writer_whose_loop_was_closed_during_a_statement_lets_the_next_one_in(path):
     """
     In a process of its own: greenlets of a dead loop are never collected.
@@ -268,6 +269,7 @@ async def test_a_waiter_whose_loop_was_closed_is_passed_over(path, new_loop):
         await assert_at_rest(engine)
 
 
+@pytest.mark.slow
 async def test_a_waiter_whose_loop_is_closed_after_the_grant_is_passed_over(engine):
     """
     The gate was offered to it, but it never ran again to take it.

@@ -53,6 +53,7 @@ async def read(path: Path) -> tuple[set[str], int]:
         return rows, pairs or 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", KILLS)
 def test_no_acknowledged_row_is_missing_after_a_kill(path, kills):
     chance = random.Random(kills)

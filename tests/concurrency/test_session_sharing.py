@@ -65,6 +65,7 @@ async def a_connection(engine):
 both = pytest.mark.parametrize("open_", [a_session, a_connection])
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize("intrude", [execute, stream])
 async def test_while_a_statement_runs_a_second_one_is_refused(engine, open_, intrude):

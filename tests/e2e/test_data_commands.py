@@ -286,6 +286,7 @@ def test_compacting(command, database):
 # --- export ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_exports(command, database, tmp_path):
     code, printed, complaints = command("export", "files", "-d", "app.duckdb")
     assert (0, "") == (code, complaints)

@@ -73,6 +73,7 @@ def test_a_backup_and_back(command, database, tmp_path):
     assert max(map(len, printed.splitlines())) <= 80
 
 
+@pytest.mark.slow
 def test_a_backup_gets_a_name_with_the_time(command, database, tmp_path):
     code, printed, _ = command("backup", "-d", "app.duckdb", "--json")
     found = json.loads(printed)
@@ -133,6 +134,7 @@ def test_one_line_says_what_is_wrong(command, database, arguments, problem):
     assert 1 == projects(database)
 
 
+@pytest.mark.slow
 def test_who_has_the_database_is_named(command, database):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, database],
@@ -146,6 +148,7 @@ def test_who_has_the_database_is_named(command, database):
         holder.stdin.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals")
 def test_a_terminal_shows_progress(database, tmp_path):
     """

@@ -64,6 +64,7 @@ async def back_up_at(revision, path):
         await engine.backup(path)
 
 
+@pytest.mark.slow
 def test_a_backup_at_an_unknown_migration_is_restored_only_when_told(command, tmp_path):
     asyncio.run(back_up_at("0001", tmp_path / "known"))
     asyncio.run(back_up_at("9", tmp_path / "newer"))
@@ -118,6 +119,7 @@ def test_no_half_folder_is_left_where_there_is_no_room(tmp_path):
     assert [] == [*tmp_path.iterdir()]
 
 
+@pytest.mark.slow
 def test_a_new_database_is_not_opened_with_the_log_of_another(command, tmp_path):
     (tmp_path / "app.duckdb.wal").write_bytes(b"what is left of a lost database")
     assert 0 == command("init", "-d", "app.duckdb").returncode
@@ -160,6 +162,7 @@ def tree(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_a_new_database_of_quickstart_can_be_migrated(command, tree, tmp_path):
     for _ in range(2):
         code, _, complaints = command("quickstart", str(tree), "-d", "app.duckdb")

@@ -166,6 +166,7 @@ def test_the_tables_show_languages_documents_commits_and_contributors(
     assert all(len(line) <= 80 for line in done.stdout.splitlines())
 
 
+@pytest.mark.slow
 def test_the_environment_names_the_database(run, tree, tmp_path):
     run("quickstart", tree, PROJECT_ARCHITECT_DB_URL="env.duckdb")
     assert [file.name for file in tmp_path.glob("*.duckdb")] == ["env.duckdb"]
@@ -192,6 +193,7 @@ def test_running_it_again_updates(quickstart, tree, git):
     assert rows == [("app.py",), ("new.sql",)]
 
 
+@pytest.mark.slow
 def test_commits_and_tags_are_counted_and_not_counted_twice(quickstart, run, tree, git):
     git("tag", "v1")
     git("commit", "-q", "--allow-empty", "-m", "y")
@@ -210,6 +212,7 @@ def test_commits_and_tags_are_counted_and_not_counted_twice(quickstart, run, tre
     assert re.search("Releases +1 ", shown)
 
 
+@pytest.mark.slow
 def test_json_has_all_of_it_and_no_colours_even_where_they_are_forced(run, tree):
     done = run("quickstart", tree, "--json", "-d", "app.duckdb", FORCE_COLOR="1")
     found = json.loads(done.stdout)
@@ -301,6 +304,7 @@ def test_a_long_table_says_how_much_more_there_is(run, tree):
     assert "more" in run("quickstart", tree).stdout
 
 
+@pytest.mark.slow
 def test_files_that_are_no_utf_8_text(quickstart, tree):
     (tree / "latin.txt").write_bytes("Grüße\n".encode("latin-1"))
     (tree / "picture.png").write_bytes(b"\x89PNG\0\0")
@@ -319,6 +323,7 @@ def test_files_that_are_no_utf_8_text(quickstart, tree):
 HOSTILE = ["new\nline.py", "\x1b[31mred.py", "[bold]x.py", "😀 é.py", "-rf", "a'\"b"]
 
 
+@pytest.mark.slow
 def test_file_names_that_are_hostile(run, tree, git):
     for name in HOSTILE:
         (tree / name).write_text("1")
@@ -338,6 +343,7 @@ def test_file_names_that_are_hostile(run, tree, git):
     assert "[red]Eve" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_terminal_that_knows_only_ascii(run, tree):
     done = run("quickstart", tree, PYTHONIOENCODING="ascii", LC_ALL="C")
     assert "Python" in done.stdout
@@ -441,6 +447,7 @@ def in_a_terminal(environment, *arguments, cwd):
     return process.returncode, seen.decode()
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_progress_and_then_only_the_tables(environment, tree):
     for number in range(250):
         (tree / f"{number}.txt").write_text("x")

@@ -79,6 +79,7 @@ def test_a_script_gets_all_rows(command):
     assert found["totals"]["projects"] > 0
 
 
+@pytest.mark.slow
 def test_one_page_has_everything_inside(command, folder):
     code, printed, complaints = command("--html", "r.html", "-d", "app.duckdb")
     assert (0, "") == (code, complaints)
@@ -172,6 +173,7 @@ def test_values_are_shown_as_people_say_them(name, value, expected):
     assert shown(name, value) == expected
 
 
+@pytest.mark.slow
 def test_pictures_on_a_page_are_well_formed(command, folder):
     command("phase_funnel", "--html", "p.html", "-d", "app.duckdb")
     text = (folder / "p.html").read_text(encoding="utf-8")

@@ -76,6 +76,7 @@ async def reopened(path):
 # --- one project ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_project_from_idea_to_completion(path):
     """
     Each step in a process of its own, as far as the database can tell.
@@ -257,6 +258,7 @@ async def check_that_nothing_is_left_when_deleted(path):
 # --- many users -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_many_users_at_once(engine):
     """
     No message is lost, all keep their order, and every reader sees whole transactions.
@@ -351,6 +353,7 @@ async def check_talk(session, id):
     ]
 
 
+@pytest.mark.slow
 async def test_fifty_appends_to_one_conversation_are_all_kept(engine):
     async with engine.transaction() as session:
         project = await ProjectRepository(session).create(

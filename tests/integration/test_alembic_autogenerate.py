@@ -228,6 +228,7 @@ async def test_nothing_differs_after_create_all(created):
     assert [] == await created.run_sync(differences, [torture(), sa.MetaData()])
 
 
+@pytest.mark.slow
 async def test_nothing_differs_between_the_models_of_this_library_and_their_tables(
     connection,
 ):
@@ -426,6 +427,7 @@ def doubled(models, name):
     sa.Table("t", models, sa.Column(name, sa.Integer), computed)
 
 
+@pytest.mark.slow
 async def test_renamed_columns_differ_no_more_than_their_names(few):
     models = sa.MetaData()
     doubled(models, "b")
@@ -515,6 +517,7 @@ async def test_foreign_keys_are_compared_where_they_are_emitted():
     await engine.dispose()
 
 
+@pytest.mark.slow
 async def test_foreign_keys_of_a_database_that_has_some_are_to_go(connection):
     """
     For they would not be created either.

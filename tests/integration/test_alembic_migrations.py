@@ -134,6 +134,7 @@ def write_second(tmp_path, config, body):
     path.write_text(text[: text.index("def upgrade")] + upgrade)
 
 
+@pytest.mark.slow
 def test_autogenerate_upgrade_downgrade_upgrade(app, tmp_path):
     """
     With the environment for asyncio that Alembic comes with, and no import of ours.
@@ -305,6 +306,7 @@ def test_what_needs_the_database_is_refused_without_one(operation):
         offline(operation)
 
 
+@pytest.mark.slow
 def test_the_whole_upgrade_as_sql_runs_on_a_database(app, tmp_path):
     command.revision(app, "first", autogenerate=True, rev_id="one")
     app.output_buffer = io.StringIO()

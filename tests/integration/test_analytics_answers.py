@@ -76,6 +76,7 @@ def asking(analytics, sql, tables=("projects",), **options):
 # --- how long an answer holds -----------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_an_answer_is_kept_until_one_of_its_tables_is_written(engine, analytics):
     await add_project(engine)
     first = await analytics.status_distribution()
@@ -256,6 +257,7 @@ async def test_only_so_many_are_asked_of_the_database_at_once(engine):
 # --- limits -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_question_that_takes_too_long_is_stopped(engine, analytics):
     question, _ = asking(analytics, SLOW)
     with pytest.raises(QueryTimeoutError):
@@ -265,6 +267,7 @@ async def test_a_question_that_takes_too_long_is_stopped(engine, analytics):
     assert engine.running() == []
 
 
+@pytest.mark.slow
 async def test_a_long_question_says_how_far_it_is(engine, analytics, monkeypatch):
     monkeypatch.setattr(answering, "LOOK_SECONDS", 0.01)
     question, _ = asking(analytics, SLOW.replace("1000000", "6000"))
@@ -576,6 +579,7 @@ WRITES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(2))
 async def test_after_random_writes_what_is_kept_equals_what_is_asked_anew(
     engine, analytics, number

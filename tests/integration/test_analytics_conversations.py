@@ -318,6 +318,7 @@ async def test_phase_durations(seeded, filters):
     assert told(expected) == actual
 
 
+@pytest.mark.slow
 async def test_stays_are_those_that_one_conversation_tells_of(seeded):
     engine, facts = seeded
     repaired = [c for c in facts.conversations if c.id != 9_007]  # has no payloads

@@ -353,6 +353,7 @@ async def test_builds_of_no_finite_time_and_roles_of_your_own(engine, monkeypatc
     assert 0 == row.people
 
 
+@pytest.mark.slow
 async def test_what_does_not_agree(engine):
     """
     Without an actor or a number, changed by SQL, or from before projects began.
@@ -388,6 +389,7 @@ async def test_what_does_not_agree(engine):
                 assert outcomes_of(facts, given, 30, at) == [*found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "first", [on(2026, 3, 28, 20), on(2026, 10, 24, 20), on(2024, 2, 28, 20)]
 )

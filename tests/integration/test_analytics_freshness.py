@@ -142,6 +142,7 @@ async def test_that_time_goes_by_is_no_news(engine, analytics, later):
 # --- one computation --------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_who_asks_when_the_last_one_has_left_is_not_cancelled(analytics):
     question = question_of(analytics, busy)
     first = asyncio.create_task(analytics.answer(question))
@@ -153,6 +154,7 @@ async def test_who_asks_when_the_last_one_has_left_is_not_cancelled(analytics):
     assert first.cancelled() or first.cancelling()
 
 
+@pytest.mark.slow
 async def test_who_has_no_patience_ends_nothing_for_others(analytics):
     question = question_of(analytics, busy)
     hasty, patient = await asyncio.gather(
@@ -174,6 +176,7 @@ async def test_progress_is_told_to_who_joins(analytics, monkeypatch):
     assert told[0] == told[1]
 
 
+@pytest.mark.slow
 def test_one_repository_is_asked_from_the_loops_of_several_threads():
     errors, counts = [], []
 
@@ -369,6 +372,7 @@ async def test_a_listener_that_fails_fails_no_commit(engine, analytics):
     await watched.aclose()
 
 
+@pytest.mark.slow
 async def test_very_many_rows_are_made_while_others_go_on(engine, analytics):
     async with engine.transaction() as session:
         await session.execute(text(

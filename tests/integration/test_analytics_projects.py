@@ -524,6 +524,7 @@ async def test_what_has_just_happened_is_told_of_by_now(engine):
     assert (project.status, 1) == status[1:]
 
 
+@pytest.mark.slow
 async def test_a_project_that_stalls_and_goes_on(engine):
     events = [(1, on(2024, 2, 1)), (1, on(2024, 5, 1, 12))]
     project = {"created_at": on(2024, 1, 1), "status": "active"}
@@ -540,6 +541,7 @@ async def test_a_project_that_stalls_and_goes_on(engine):
     await check(engine, facts, {}, on(2024, 7, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "zone", "granularity"),
     [(on(2026, 3, 28, 20), BERLIN, "hour"), (on(2026, 3, 28, 20), BERLIN, "day"),
@@ -565,6 +567,7 @@ async def test_days_that_are_longer_or_shorter(engine, first, zone, granularity)
     await check(engine, facts, period, first + timedelta(days=3))
 
 
+@pytest.mark.slow
 async def test_what_does_not_agree(engine):
     """
     SQL has changed statuses, and there is activity from before the projects began.

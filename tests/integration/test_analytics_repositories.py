@@ -196,6 +196,7 @@ async def test_bus_factor(data, filters):
     assert expected == [*await analytics.bus_factor(limit=ALL, **filters)]
 
 
+@pytest.mark.slow
 async def test_commits_of_nobody_with_broken_payloads(engine):
     await _add_repositories(engine, "app", "gone")
     payloads = [

@@ -474,6 +474,7 @@ async def test_a_period_that_begins_in_a_bucket_is_compared(engine):
     assert [(1, 1), (1, 1), (0, 1), (0, 0)] == [(r.value, r.previous) for r in report]
 
 
+@pytest.mark.slow
 async def test_hours_and_days_when_clocks_change(engine):
     first = datetime(2026, 10, 24, 23, 30, tzinfo=UTC)
     await add_orders(engine, *(
@@ -543,6 +544,7 @@ async def test_seasonality(shop, zone, by, granularity, number, period):
     assert expected == [(row.number, *row[2:]) for row in report]
 
 
+@pytest.mark.slow
 async def test_seasonality_of_what_is_no_sum(engine):
     await _series_of_days(engine)
     analytics = Analytics(engine)

@@ -90,6 +90,7 @@ def names(folder):
 # --- backup -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_backup_holds_what_the_database_holds(engine, path, target):
     backup = await engine.backup(target)
     assert (path, target) == (Path(backup.source), backup.path)
@@ -107,6 +108,7 @@ async def test_a_backup_holds_what_the_database_holds(engine, path, target):
             assert "as functions are called" == await session.scalar(text(comment))
 
 
+@pytest.mark.slow
 async def test_what_a_reader_keeps_from_the_file_is_in_the_backup(engine, target):
     """
     CHECKPOINT cannot move updates that a reader must not see yet.
@@ -120,6 +122,7 @@ async def test_what_a_reader_keeps_from_the_file_is_in_the_backup(engine, target
         assert 20_000 == await amounts(copy)
 
 
+@pytest.mark.slow
 async def test_a_backup_beside_writers_is_one_moment(engine, target):
     """
     Each transaction moves amounts; their sum never changes.
@@ -147,6 +150,7 @@ async def test_a_backup_beside_writers_is_one_moment(engine, target):
         assert 10_000 == await amounts(copy)
 
 
+@pytest.mark.slow
 async def test_the_file_stays_locked(engine, path, target):
     """
     Reading it in this process would give DuckDB's lock away.
@@ -225,6 +229,7 @@ async def test_nobody_moves_the_log_while_it_is_copied(engine, target):
     assert 1000 == backup.tables["main.accounts"].rows
 
 
+@pytest.mark.slow
 async def test_a_database_that_is_only_read_has_a_backup(engine, path, target):
     await engine.close()
     async with DatabaseEngine(path, read_only=True) as reader:
@@ -232,6 +237,7 @@ async def test_a_database_that_is_only_read_has_a_backup(engine, path, target):
     assert 1000 == backup.tables["main.accounts"].rows
 
 
+@pytest.mark.slow
 async def test_a_backup_is_for_those_who_may_read_the_database(engine, path, target):
     """
     And so is the database that it is restored into.
@@ -362,6 +368,7 @@ async def backup(engine, target):
     return backup
 
 
+@pytest.mark.slow
 async def test_a_database_is_restored_and_the_old_one_kept(backup, path, target):
     restored = await restore(target, path)
     assert (backup, path) == (restored.backup, restored.path)
@@ -373,6 +380,7 @@ async def test_a_database_is_restored_and_the_old_one_kept(backup, path, target)
     assert [file.name for file in files] == names(path.parent)
 
 
+@pytest.mark.slow
 async def test_a_database_is_restored_where_none_was(backup, tmp_path, target):
     restored = await restore(target, tmp_path / "other.duckdb")
     assert restored.kept is None
@@ -380,6 +388,7 @@ async def test_a_database_is_restored_where_none_was(backup, tmp_path, target):
         assert 10_000 == await amounts(engine)
 
 
+@pytest.mark.slow
 async def test_a_damaged_database_is_restored(backup, path, target):
     path.write_bytes(b"no database")
     log = path.with_name(path.name + ".wal")
@@ -501,6 +510,7 @@ def vars_of(backup):
     return {"rows": content.rows, "checksum": content.checksum}
 
 
+@pytest.mark.slow
 async def test_a_table_that_another_duckdb_does_not_find(backup, path, target):
     await rewritten(backup, tables={"main.gone": vars_of(backup)}, duckdb="v1.5.0")
     with pytest.raises(BackupError, match=r"the table main\.gone holds None"):
@@ -513,6 +523,7 @@ async def test_another_duckdb_may_count_checksums_otherwise(backup, path, target
     assert (await restore(target, path)).kept is not None
 
 
+@pytest.mark.slow
 async def test_a_newer_backup_is_refused_unless_told(path, target):
     async with DatabaseEngine(path) as engine:
         async with engine.transaction() as session:
@@ -527,6 +538,7 @@ async def test_a_newer_backup_is_refused_unless_told(path, target):
     assert await restore(target, path)
 
 
+@pytest.mark.slow
 async def test_a_backup_without_migrations_may_be_of_any(backup, path, target):
     assert backup.revision is None
     assert await restore(target, path, known_revisions={"older"})

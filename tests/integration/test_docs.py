@@ -29,14 +29,9 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 LONG = {
-    DOCS / f"{name}.md"
-    for name in (
-        "engine",
-        "getting_started",
-        "guides/migrations",
-        "guides/operations",
-        "guides/performance",
-    )
+    DOCS / "engine.md",
+    DOCS / "getting_started.md",
+    *(DOCS / "guides").glob("*.md"),
 }
 """Pages that run for a second or more: programs, backups, many rows."""
 

@@ -106,6 +106,7 @@ async def test_where_it_is_in_doubt_which_file_moved_none_has(engine, tree):
     assert (0, (4, 0, 0, 3)) == (report.moved, outcome(report))
 
 
+@pytest.mark.slow
 async def test_a_copy_is_no_move_and_a_changed_file_is_another(engine, tree):
     tree.write(a_py="text", b_py="long text")
     await import_working_tree(engine, tree.root)
@@ -115,6 +116,7 @@ async def test_a_copy_is_no_move_and_a_changed_file_is_another(engine, tree):
     assert (0, (2, 0, 1, 1)) == (report.moved, outcome(report))
 
 
+@pytest.mark.slow
 async def test_a_move_goes_before_what_others_do_meanwhile(engine, tree, monkeypatch):
     """
     A document that somebody moves, or a path that somebody takes, is left alone.
@@ -182,6 +184,7 @@ async def test_a_file_that_an_import_finds_is_missing_no_more(engine, tree, how)
     assert ("document", 1, "import") == (told.entity, told.entity_id, told.actor)
 
 
+@pytest.mark.slow
 async def test_activity_names_a_hundred_of_the_removed_documents(engine, tree):
     for number in range(120):
         (tree.root / f"{number:03}.txt").write_text(str(number))
@@ -197,6 +200,7 @@ async def test_activity_names_a_hundred_of_the_removed_documents(engine, tree):
     } == told.payload  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_a_document_that_somebody_makes_his_own_meanwhile_stays(
     engine, tree, monkeypatch
 ):
@@ -217,6 +221,7 @@ async def test_a_document_that_somebody_makes_his_own_meanwhile_stays(
     assert 2 == await count(engine, Document)
 
 
+@pytest.mark.slow
 async def test_of_two_documents_with_one_path_the_older_is_that_of_the_file(
     engine, tree
 ):
@@ -243,6 +248,7 @@ async def test_of_two_documents_with_one_path_the_older_is_that_of_the_file(
 # --- what cannot be read --------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_what_cannot_be_read_is_reported_and_ends_nothing(engine, tree):
     names = ["binary", "folder", "huge", "locked", "vanished", "z"]
     for name in names:
@@ -270,6 +276,7 @@ async def test_what_cannot_be_read_is_reported_and_ends_nothing(engine, tree):
     assert "the text of huge" == kept["huge"].content
 
 
+@pytest.mark.slow
 async def test_a_file_of_a_gigabyte_is_no_document_and_none_of_another(engine, tree):
     tree.write(a="x")
     os.truncate(tree.root / "a", 1 << 30)
@@ -284,6 +291,7 @@ async def test_a_file_of_a_gigabyte_is_no_document_and_none_of_another(engine, t
     assert ({"too large": 1}, 0) == (report.skipped, report.moved)
 
 
+@pytest.mark.slow
 async def test_a_file_that_vanishes_while_the_tree_is_read_is_missing(
     engine, tree, monkeypatch
 ):

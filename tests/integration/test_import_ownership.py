@@ -118,6 +118,7 @@ async def test_a_commit_that_a_clone_still_has_is_handed_to_it(engine, tree):
     assert {"1": 1} == await marks(engine)
 
 
+@pytest.mark.slow
 async def test_a_conversation_that_somebody_has_deleted_is_not_told_by_a_clone(
     engine, tree
 ):
@@ -130,6 +131,7 @@ async def test_a_conversation_that_somebody_has_deleted_is_not_told_by_a_clone(
     assert [] == await messages(engine)
 
 
+@pytest.mark.slow
 async def test_clones_that_are_imported_at_the_same_time_tell_each_commit_once(
     engine, tree, monkeypatch
 ):
@@ -159,6 +161,7 @@ async def test_what_a_repository_that_is_gone_has_told_is_taken_over(engine, tre
     assert {2} == {*(await marks(engine)).values()}
 
 
+@pytest.mark.slow
 async def test_what_nobody_has_any_more_stays_without_an_owner(engine, tree):
     tree.commits([1, 2])
     await import_working_tree(engine, tree.root)
@@ -175,6 +178,7 @@ async def test_what_nobody_has_any_more_stays_without_an_owner(engine, tree):
 # --- what users say -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_message_of_a_user_is_kept_whatever_its_hash(engine, tree):
     tree.commits([1])
     report = await import_working_tree(engine, tree.root)
@@ -255,6 +259,7 @@ async def test_what_an_earlier_version_has_told_gets_the_mark(engine, tree):
     ]
 
 
+@pytest.mark.slow
 async def test_what_earlier_versions_told_is_that_of_the_first_repository(engine, tree):
     tree.commits([1])
     await import_working_tree(engine, tree.root)

@@ -95,6 +95,7 @@ async def test_an_import_that_is_cancelled_lets_the_next_one_in(engine, tree):
     assert (1, 1) == (sum(outcome(await tasks[2])), len(await documents(engine)))
 
 
+@pytest.mark.slow
 async def test_imports_in_other_threads_wait_as_well(tmp_path, tree):
     tree.write(a_py="1", b_py="2")
     tree.commit()

@@ -66,6 +66,7 @@ async def engine(database):
     return await made_anew(database)
 
 
+@pytest.mark.slow
 async def test_a_tree_becomes_project_repository_and_documents(engine, tree):
     tree.write(app_py="print(1)\nprint(2)\n", README_md="# hello")
     tree.commit()
@@ -146,6 +147,7 @@ async def test_what_users_made_of_documents_is_left_alone(engine, tree):
     assert (plan.title, plan.kind, plan.content) == ("The plan", "design", "changed")
 
 
+@pytest.mark.slow
 async def test_two_trees_are_two_projects(engine, tree, tmp_path):
     tree.write(a_py="1")
     other = Tree(tmp_path / "other")
@@ -175,6 +177,7 @@ async def test_a_file_of_no_known_language_is_other(engine, tree):
     assert [share.language for share in overview.languages] == ["Other"]
 
 
+@pytest.mark.slow
 async def test_progress_reaches_the_number_of_files(engine, tree):
     for number in range(450):
         (tree.root / f"{number}.txt").write_text(str(number))
@@ -186,6 +189,7 @@ async def test_progress_reaches_the_number_of_files(engine, tree):
     assert report.added == 450
 
 
+@pytest.mark.slow
 async def test_many_files_may_vanish_at_once(engine, tree):
     for number in range(5):
         (tree.root / f"{number}.txt").write_text(str(number))
@@ -202,6 +206,7 @@ async def test_a_path_outside_of_git_changes_nothing(engine, tmp_path):
     assert await count(engine, Project) == 0
 
 
+@pytest.mark.slow
 async def test_other_writers_get_their_turn_during_an_import(engine, tree):
     for number in range(250):
         (tree.root / f"{number}.txt").write_text("x" * number)
@@ -339,6 +344,7 @@ async def test_a_history_becomes_activity_and_conversations(engine, tree):
     assert report.events == await count(engine, Activity)
 
 
+@pytest.mark.slow
 async def test_what_the_import_made_is_told_as_made_by_it(engine, tree):
     tree.write(a_py="1", b_py="2")
     tree.commit()
@@ -365,6 +371,7 @@ async def test_what_the_import_made_is_told_as_made_by_it(engine, tree):
     assert "import" == removed.actor
 
 
+@pytest.mark.slow
 async def test_an_import_of_what_is_there_already_writes_nothing(engine, tree):
     tree.write(a_py="1")
     tree.commit()
@@ -375,6 +382,7 @@ async def test_an_import_of_what_is_there_already_writes_nothing(engine, tree):
     assert (0, first.events) == (again.events, await count(engine, Activity))
 
 
+@pytest.mark.slow
 async def test_new_commits_go_on_with_the_unreleased_conversation(engine, tree):
     tree.commits([1, 2])
     tree.git("tag", "v1")
@@ -392,6 +400,7 @@ async def test_new_commits_go_on_with_the_unreleased_conversation(engine, tree):
     assert datetime(1970, 1, 1, 5, tzinfo=UTC) == last.updated_at
 
 
+@pytest.mark.slow
 async def test_a_new_tag_makes_the_unreleased_conversation_that_of_a_release(
     engine, tree
 ):
@@ -405,6 +414,7 @@ async def test_a_new_tag_makes_the_unreleased_conversation_that_of_a_release(
     assert ["Up to v1", "Unreleased"] == [*await talk(engine)]
 
 
+@pytest.mark.slow
 async def test_a_tag_in_the_middle_splits_a_conversation(engine, tree):
     tree.commits([1, 2, 3, 4])
     await import_working_tree(engine, tree.root)
@@ -420,6 +430,7 @@ async def test_a_tag_in_the_middle_splits_a_conversation(engine, tree):
     assert await fresh(tree.root) == await told(engine)
 
 
+@pytest.mark.slow
 async def test_tags_that_are_moved_or_deleted_are_followed(engine, tree):
     tree.commits([1, 2, 3])
     tree.git("tag", "v1", "main~2")
@@ -446,6 +457,7 @@ async def test_many_tags_on_one_commit_are_many_releases_and_one_conversation(
     assert {"Up to latest": ["1"]} == await talk(engine)
 
 
+@pytest.mark.slow
 async def test_a_tag_on_a_branch_that_was_not_merged_is_a_release(engine, tree):
     tree.commits([1, 2])
     tree.git("switch", "-q", "-c", "stable", "main")
@@ -473,6 +485,7 @@ async def test_a_rewritten_history_is_followed(engine, tree):
     assert await fresh(tree.root) == await told(engine)
 
 
+@pytest.mark.slow
 async def test_a_history_replaced_by_another_leaves_nothing_behind(engine, tree):
     tree.commits([1, 2])
     tree.git("tag", "v1")
@@ -489,6 +502,7 @@ async def test_a_history_replaced_by_another_leaves_nothing_behind(engine, tree)
     assert await fresh(tree.root) == await told(engine)
 
 
+@pytest.mark.slow
 async def test_a_detached_head_has_the_history_that_leads_to_it(engine, tree):
     tree.commits([1, 2, 3])
     await import_working_tree(engine, tree.root)
@@ -519,6 +533,7 @@ async def test_what_a_shallow_clone_gets_later_is_added(engine, tree, tmp_path):
     assert await fresh(tree.root) == await told(engine)
 
 
+@pytest.mark.slow
 async def test_hostile_names_and_messages_are_kept(engine, tree):
     (tree.root / "new\nline \x1b[31m.py").write_text("1")
     message = "😀 \x1b[31m'); DROP TABLE activity; --\n\n" + "x" * 100_000
@@ -564,6 +579,7 @@ async def test_two_thousand_commits_are_two_conversations(engine, tree):
     ]
 
 
+@pytest.mark.slow
 async def test_a_long_conversation_goes_on_in_the_next(engine, tree, monkeypatch):
     monkeypatch.setattr(import_conversations, "MESSAGES", 3)
     monkeypatch.setattr(import_history, "COMMITS_PER_BATCH", 4)
@@ -667,6 +683,7 @@ async def test_a_killed_import_is_completed_by_the_next(tree, tmp_path):
 # --- what is not the import's ---------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_messages_and_titles_of_others_are_left_alone(engine, tree):
     tree.commits([1, 2])
     report = await import_working_tree(engine, tree.root)
@@ -699,6 +716,7 @@ async def test_messages_and_titles_of_others_are_left_alone(engine, tree):
     assert 1 == await count(engine, Document)
 
 
+@pytest.mark.slow
 async def test_what_others_said_about_a_forgotten_commit_is_kept(engine, tree):
     tree.commits([1])
     await import_working_tree(engine, tree.root)

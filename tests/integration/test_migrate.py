@@ -157,6 +157,7 @@ def leftovers(folder):
 # --- the models of the library ------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_upgrade_makes_what_create_all_makes(tmp_path):
     """
     And models and database differ in nothing: then, after going back, and again.
@@ -222,6 +223,7 @@ async def test_tables_and_sequences_of_the_application_are_none_of_their_busines
         assert ("remove column projects.extra",) == await Migrations(engine).drift()
 
 
+@pytest.mark.slow
 async def test_tables_made_by_create_all_can_be_stamped(tmp_path):
     async with DatabaseEngine(tmp_path / "app.duckdb") as engine:
         await engine.create_all()
@@ -298,6 +300,7 @@ async def test_a_database_in_memory(app):
             await Migrations(engine).dry_run()
 
 
+@pytest.mark.slow
 async def test_a_backup_is_made_of_what_has_something_in_it(app):
     app.add("1", FIRST)
     async with app.engine() as engine:
@@ -337,6 +340,7 @@ async def test_no_backup_no_migration(app):
 # --- failures -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_the_error_of_a_migration_is_the_one_that_is_shown(app):
     app.add("1", FIRST)
     app.add("2", SECOND[0] + '\nop.execute("SELECT nonsense")')
@@ -416,6 +420,7 @@ async def test_an_error_after_any_statement_of_any_migration_changes_nothing(
     assert tried > 20
 
 
+@pytest.mark.slow
 async def test_what_a_failed_commit_says(app):
     """
     DuckDB finds some duplicates at COMMIT.
@@ -500,6 +505,7 @@ async def test_whose_migrations_must_be_said(tmp_path):
             await engine.migrate()
 
 
+@pytest.mark.slow
 async def test_a_table_is_renamed_whose_indexes_were_not_loaded_yet(app):
     """
     DuckDB looks for them under the old name when the first row is written.
@@ -546,6 +552,7 @@ async def test_what_an_index_forbids_works_once_it_is_dropped(app, change):
 # --- the write gate -----------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_nobody_writes_between_two_migrations(app):
     """
     The gate is taken once, and given up after the last one, or the one that failed.
@@ -606,6 +613,7 @@ async def test_a_cancelled_migration_leaves_nothing(app):
         assert ("2",) == (await engine.migrate(backup=False)).after
 
 
+@pytest.mark.slow
 async def test_several_at_once(app, tmp_path):
     """
     Twice the same database, and another one: Alembic's global variables are shared.
@@ -633,6 +641,7 @@ async def test_statements_that_commit_themselves_have_the_gate_too(app):
             assert 4 == await session.scalar(text("SELECT count(*) FROM books"))
 
 
+@pytest.mark.slow
 async def test_the_event_loop_is_free_meanwhile(app):
     app.add("1", "import time\nfor _ in range(20): time.sleep(0.01)")
     ticks = 0
@@ -650,6 +659,7 @@ async def test_the_event_loop_is_free_meanwhile(app):
     assert ticks > 15
 
 
+@pytest.mark.slow
 async def test_who_has_the_database_is_named(app):
     app.add("1", FIRST)
     code = (
@@ -817,6 +827,7 @@ async def test_drift_in_words(app):
     } == set(drift)
 
 
+@pytest.mark.slow
 async def test_a_table_in_a_schema_has_its_name_in_words(app):
     (app.path / "models.py").write_text(
         "import sqlalchemy as sa\nmetadata = sa.MetaData(schema='shop')\n"
@@ -853,6 +864,7 @@ async def test_a_revision_is_written_from_the_models(app):
         await engine.migrate()
 
 
+@pytest.mark.slow
 async def test_the_sql_of_an_upgrade_does_the_same(app, tmp_path):
     app.add("1", FIRST)
     app.add("2", 'op.add_column("books", sa.Column("length", sa.Integer))')
@@ -867,6 +879,7 @@ async def test_the_sql_of_an_upgrade_does_the_same(app, tmp_path):
     assert app.state() == state(tmp_path / "other.duckdb")
 
 
+@pytest.mark.slow
 async def test_branches_are_left_to_alembic(app):
     app.add("1", FIRST)
     app.add("2", 'op.execute("CREATE TABLE a (a INTEGER)")')

@@ -154,6 +154,7 @@ async def test_a_file_that_is_a_loop_of_links_is_refused(path):
     await refused(path)
 
 
+@pytest.mark.slow
 async def test_a_database_in_another_process_names_that_process(existing):
     child = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(f"""
@@ -448,6 +449,7 @@ async def opened(path, **settings):
         return count
 
 
+@pytest.mark.slow
 async def test_an_intact_log_is_merged_without_a_word(crashed, caplog):
     assert wal_of(crashed).stat().st_size > 30_000
     async with DatabaseEngine(crashed) as engine:
@@ -514,6 +516,7 @@ async def test_a_log_that_cannot_be_kept_is_not_given_up(crashed, monkeypatch):
     assert content == wal_of(crashed).read_bytes()
 
 
+@pytest.mark.slow
 async def test_a_part_that_is_damaged_is_reported_by_who_reads_it(path):
     sql = "CREATE TABLE t AS SELECT md5(i::TEXT) AS n FROM range(200000) r(i)"
     async with DatabaseEngine(path) as engine, engine.transaction() as session:
@@ -580,6 +583,7 @@ async def test_a_log_is_read_by_who_may_only_read(crashed, caplog):
     assert 100 == await opened(crashed)
 
 
+@pytest.mark.slow
 async def test_a_log_that_is_large_is_merged_too(path, caplog):
     crash(
         path,
@@ -633,6 +637,7 @@ async def test_a_connection_given_up_is_replaced(path):
     await engine.dispose()
 
 
+@pytest.mark.slow
 async def test_a_connection_left_behind_rolls_back_and_lets_others_write():
     engine = create_async_engine("duckdb+async:///:memory:left-behind")
     async with engine.begin() as connection:
@@ -696,6 +701,7 @@ async def test_a_hard_link_is_the_same_database(existing, tmp_path):
         assert [(1001,)] == await ask(other, "SELECT count(*) FROM t")
 
 
+@pytest.mark.slow
 async def test_the_loop_is_free_while_a_database_opens(existing, monkeypatch):
     """
     Replaying a long log takes a while; whoever else connects waits, and only they.

@@ -195,6 +195,7 @@ async def test_a_log_that_was_cut_off(database):
     assert await check_integrity(":memory:")  # which has no log
 
 
+@pytest.mark.slow
 async def test_a_log_that_was_in_the_file_already(database):
     database.with_name("app.duckdb.wal.0.kept").touch()
     assert (await check_integrity(database)).problems == []
@@ -326,6 +327,7 @@ async def test_tables_as_files(database, tmp_path, format_):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_an_export_makes_the_same_database_again(database, tmp_path):
     done = await export_tables(database, tmp_path / "files")
     assert {f"main.{table}" for table in TABLES} <= {*done.tables}

@@ -474,6 +474,7 @@ async def test_a_model_in_two_tables_is_not_for_bulk_work(session):
     assert 0 == await boxes.count()
 
 
+@pytest.mark.slow
 async def test_thousands_come_in_pieces(notes):
     calls, progress = told()
     data = ({"title": f"n{n}", "rank": n} for n in range(25_000))

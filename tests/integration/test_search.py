@@ -142,6 +142,7 @@ async def test_what_a_query_finds(texts, query, expected):
     assert expected == set(await found_in(texts, query))
 
 
+@pytest.mark.slow
 async def test_filters_pages_and_order(engine):
     await add(
         engine,
@@ -415,6 +416,7 @@ async def autocommit(engine, sql):
         await connection.execute(text(sql))
 
 
+@pytest.mark.slow
 async def test_a_reader_sees_through_an_index_that_is_out_of_step(engine):
     await add(engine, *(document(n, "word", f"old text {n}") for n in (1, 2, 3)))
     await autocommit(engine, "UPDATE documents SET content = 'brand-new' WHERE id = 2")
@@ -522,6 +524,7 @@ async def test_another_database_has_its_own_search():
     await other.dispose()
 
 
+@pytest.mark.slow
 async def test_readers_search_while_a_writer_writes(engine):
     """
     Each document says the same twice; no search may find it in only one way.
@@ -554,6 +557,7 @@ async def test_readers_search_while_a_writer_writes(engine):
     await asyncio.gather(write(), read(), read())
 
 
+@pytest.mark.slow
 async def test_the_loop_stays_free_while_much_is_indexed(engine):
     longest, running = 0.0, True
 

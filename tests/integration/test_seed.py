@@ -149,6 +149,7 @@ async def test_activity_is_most_and_agrees_with_what_it_tells_of(engine):
         assert await rows_of(engine, disagreeing) == []
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio(loop_scope="module")
 async def test_people_work_on_weekdays_and_by_day(seeded):
     ((days, hours),) = await rows_of(
@@ -184,6 +185,7 @@ async def test_the_repositories_and_schemas_take_them(seeded):
         assert (await RepositoryRepository(session).health(1)).score >= 0
 
 
+@pytest.mark.slow
 async def test_ids_go_on_behind_them(engine):
     async with engine.transaction() as session:
         before = await RowFactory(Project).create(session)
@@ -195,6 +197,7 @@ async def test_ids_go_on_behind_them(engine):
     assert event.id == done.rows["activity"] + 1
 
 
+@pytest.mark.slow
 async def test_ids_that_do_not_follow_each_other_are_left_out(engine, monkeypatch):
     taken = []
 
@@ -225,6 +228,7 @@ async def test_the_search_finds_them(seeded):
 # --- runs -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_the_same_seed_makes_the_same_rows_and_another_one_others():
     made = []
     for number, threads in ((7, 1), (7, 2), (8, 1)):
@@ -235,6 +239,7 @@ async def test_the_same_seed_makes_the_same_rows_and_another_one_others():
     assert made[0]["projects"] != made[2]["projects"]
 
 
+@pytest.mark.slow
 async def test_two_seeds_are_beside_each_other_and_one_is_not_written_twice(engine):
     first = await seed(engine, rows=100)
     second = await seed(engine, rows=100, seed=1)
@@ -290,6 +295,7 @@ async def test_kill_leaves_whole_batches(tmp_path, monkeypatch):
         assert await content(engine) == found
 
 
+@pytest.mark.slow
 async def test_it_ends_when_it_is_told_to(engine):
     await seed(engine, rows=500, until=dt.datetime(2020, 1, 8, tzinfo=dt.UTC))
     ((last,),) = await rows_of(engine, "SELECT max(occurred_at) FROM activity")
