@@ -190,6 +190,7 @@ async def test_the_mailmap_makes_one_contributor_of_two_names(tree):
     )
 
 
+@pytest.mark.slow
 async def test_ten_thousand_commits_are_added_up(tree):
     day = 86_400
     tree.import_commits(
