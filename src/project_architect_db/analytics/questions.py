@@ -216,7 +216,8 @@ class Query(Generic[RowT]):
                 f"the database does not understand it: {error}",
                 argument=_misunderstood(str(error)), value=self.sql,
             ) from error  # fmt: skip
-        return result.all()
+        with collector.paused():
+            return result.all()
 
     def _statement(self, more: Mapping[str, Any]) -> tuple[Executable, dict[str, Any]]:
         if self.statement is not None:
