@@ -62,6 +62,17 @@ def test_a_terminal_is_told_of_everything(command):
     assert [name for name in QUESTIONS if f"({name})" not in told] == []
 
 
+def test_rows_of_many_columns_are_side_by_side(command):
+    code, printed, _ = command("repository_health", "-d", "app.duckdb")
+    lines = printed.splitlines()
+    (first,) = (n for n, line in enumerate(lines) if "(repository_health)" in line)
+    assert code == 0
+    assert lines[first + 1].split() == ["1", "2", "3"]
+    assert lines[first + 2].startswith("repository id  ")
+    code, printed, _ = command("status_distribution", "-d", "app.duckdb")
+    assert "status" in printed.splitlines()[-5]
+
+
 def test_a_script_gets_all_rows(command):
     code, printed, _ = command(
         "status_distribution", "commits_over_time", "--json", "-d", "app.duckdb",

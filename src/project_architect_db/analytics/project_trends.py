@@ -154,7 +154,7 @@ _AGES = {
         x=field("week", "O", "weeks since creation", axis={"labelAngle": 0}),
         y=field(
             "cohort", "O", "created in the week of", timeUnit="yearmonthdate",
-            axis={"format": "%Y-%m-%d", "labelOverlap": True},
+            axis={"format": "%Y-%m-%d", "labelOverlap": True, "titlePadding": 30},
         ),
         color=field("share", "Q", "active", legend={"format": "%"}),
     ),

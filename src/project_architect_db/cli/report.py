@@ -38,6 +38,9 @@ if TYPE_CHECKING:
     from project_architect_db.engine import DatabaseEngine
 
 SHOWN_ROWS = 10
+WIDE, SIDE_BY_SIDE = 8, 3
+"""With more columns than that, so many rows are shown side by side."""
+
 EVER = date(1900, 1, 1)
 
 QUESTIONS = tuple(name for names in SECTIONS.values() for name in names)
@@ -155,18 +158,36 @@ def _show(board: Dashboard, reports: Sequence[Report[Any]]) -> None:
         if not each:
             print_facts({each.title: "nothing to tell"})
             continue
-        more = len(each) - SHOWN_ROWS
-        title = f"{each.title} ({each.name})" + (
-            f", {more:,} more rows" if more > 0 else ""
-        )
-        columns = [heading(name) for name in each.columns]
-        print_table(title, columns, [
-            [
-                value if _is_count(value) else shown(name, value)
-                for name, value in zip(each.columns, row, strict=True)
-            ]
-            for row in each[:SHOWN_ROWS]
-        ])  # fmt: skip
+        _show_rows(each)
+
+
+def _show_rows(report: Report[Any]) -> None:
+    """
+    Print the first rows below each other; those of many columns side by side.
+    """
+    is_wide = len(report.columns) > WIDE
+    rows = report[: SIDE_BY_SIDE if is_wide else SHOWN_ROWS]
+    more = len(report) - len(rows)
+    title = f"{report.title} ({report.name})" + (
+        f", {more:,} more" if more else ""
+    )
+    headings = [heading(name) for name in report.columns]
+    if is_wide:
+        texts = [
+            [label, *(shown(name, value) for value in values)]
+            for label, name, values in zip(
+                headings, report.columns, zip(*rows, strict=True), strict=True
+            )
+        ]
+        print_table(title, ["", *(f"{n}" for n in range(1, len(rows) + 1))], texts)
+        return
+    print_table(title, headings, [
+        [
+            value if _is_count(value) else shown(name, value)
+            for name, value in zip(report.columns, row, strict=True)
+        ]
+        for row in rows
+    ])  # fmt: skip
 
 
 def _is_count(value: Any) -> bool:
