@@ -344,6 +344,9 @@ async def test_many_values_are_looked_up_at_once(plans):
         assert expected == await ids(query)
         assert query.to_sql().count(" OR ") <= 4
     assert [3] == await ids(plans.filter(data__big__in=[2**60, None, 7], id=3))
+    assert [5, 6] == await ids(plans.filter(data__score__in=[[3]]).order_by("id")) + (
+        await ids(plans.filter(data__framework__in=[{"name": "x"}, [1]]))
+    )
 
 
 async def test_a_name_in_a_json_function_is_a_column(plans):
