@@ -35,7 +35,9 @@ def arguments(tmp_path_factory):
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if name == "basic/project_crud.py" else pytest.mark.slow)
+        pytest.param(
+            name, marks=() if name == "basic/project_crud.py" else pytest.mark.slow
+        )
         for name in PROGRAMS
     ],
 )
