@@ -168,9 +168,7 @@ def _show_rows(report: Report[Any]) -> None:
     is_wide = len(report.columns) > WIDE
     rows = report[: SIDE_BY_SIDE if is_wide else SHOWN_ROWS]
     more = len(report) - len(rows)
-    title = f"{report.title} ({report.name})" + (
-        f", {more:,} more" if more else ""
-    )
+    title = f"{report.title} ({report.name})" + (f", {more:,} more" if more else "")
     headings = [heading(name) for name in report.columns]
     if is_wide:
         texts = [
