@@ -50,7 +50,9 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--reduced", action="store_true", help="fewer rounds, ratios only, no peers"
+        "--reduced",
+        action="store_true",
+        help="fewer rounds, ratios only; no peers, no millions of rows",
     )
     parser.add_argument("--only", choices=MEASURES, action="append", default=[])
     parser.add_argument("--json", type=Path, help="keep the results in this file")
@@ -59,7 +61,7 @@ def main() -> int:
     if options.inside:
         return _measure(options.only[0], REDUCED if options.reduced else 1.0)
     marks: list[Mark] = []
-    left_out = peers.MEASURES if options.reduced else {}
+    left_out = {*peers.MEASURES, *analytics_marks.AT_SCALE} if options.reduced else {}
     for name in options.only or [name for name in MEASURES if name not in left_out]:
         marks += _in_a_process(name, reduced=options.reduced)
     _show(marks)

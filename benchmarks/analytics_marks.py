@@ -54,6 +54,12 @@ DOCUMENTS = 1_000_000
 FAST = 4.0
 """Milliseconds: what DuckDB answers faster, has an absolute limit of 5 ms."""
 
+REACHED = {
+    "status_distribution": 1.5, "project_cohorts": 1.4, "message_heatmap": 1.5,
+    "document_creation": 1.6, "time_series": 1.7, "dashboard": 1.4,
+}  # fmt: skip
+"""At 100,000 rows, where the rows that Python makes are much of the time."""
+
 HEAVY = "SELECT count(DISTINCT (actor, entity_id, payload)) FROM activity"
 SMALL_READ = "SELECT name FROM projects WHERE id = $1"
 MORE_DOCUMENTS = """
@@ -158,7 +164,9 @@ async def analytics_small(folder: Path, share: float) -> list[Mark]:
     async with _seeded(folder / "s.duckdb", SMALL) as (engine, raw):
         times = await _timed(engine, raw, rounds=int(20 * share) + 5)
         for name, (ours, yardstick) in times.items():
-            marks.append(ratio(f"{name}, 100,000", ours, yardstick, 1.3, "raw"))
+            mark = ratio(f"{name}, 100,000", ours, yardstick, 1.3, "raw")
+            mark.reached = REACHED.get(name, 0.0)
+            marks.append(mark)
             if yardstick < FAST:
                 marks.append(Mark(f"{name}, 100,000", ours, 5, "ms"))
         marks += await _known(AnalyticsRepository(engine))
@@ -183,14 +191,12 @@ async def _known(analytics: AnalyticsRepository) -> list[Mark]:
 
 async def analytics_large(folder: Path, share: float) -> list[Mark]:
     """
-    5,000,000 rows of activity and 1,000,000 documents; a tenth of that, if reduced.
+    5,000,000 rows of activity and 1,000,000 documents.
     """
-    size = min(1.0, share * 1.0)
-    rows, documents = int(LARGE * size), int(DOCUMENTS * size)
     marks = []
     async with _seeded(folder / "t.duckdb", SMALL) as (engine, raw):
         few = await _timed(engine, raw, rounds=5)
-    async with _seeded(folder / "l.duckdb", rows, documents) as (engine, raw):
+    async with _seeded(folder / "l.duckdb", LARGE, DOCUMENTS) as (engine, raw):
         many = await _timed(engine, raw, rounds=int(4 * share) + 1)
         for name, (ours, yardstick) in many.items():
             marks.append(ratio(f"{name}, 5,000,000", ours, yardstick, 1.2, "raw"))
@@ -288,7 +294,7 @@ async def _beside_a_heavy_one(
     ]
 
 
-MEASURES: dict[str, Measure] = {
-    "analytics": analytics_small,
-    "analytics_at_scale": analytics_large,
-}
+AT_SCALE: dict[str, Measure] = {"analytics_at_scale": analytics_large}
+"""Takes minutes, and tells nothing about less."""
+
+MEASURES: dict[str, Measure] = {"analytics": analytics_small, **AT_SCALE}
