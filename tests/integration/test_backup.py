@@ -8,6 +8,7 @@ import asyncio
 import errno
 import hashlib
 import json
+import os
 import stat
 import subprocess
 import sys
@@ -542,3 +543,22 @@ async def test_a_newer_backup_is_refused_unless_told(path, target):
 async def test_a_backup_without_migrations_may_be_of_any(backup, path, target):
     assert backup.revision is None
     assert await restore(target, path, known_revisions={"older"})
+
+
+async def test_what_killed_processes_have_left_is_removed_and_of_living_ones_nothing(
+    engine, target
+):
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        process.wait()
+    ended, alive = process.pid, os.getppid()
+    names = [
+        f".{target.name}.{pid}.partial{ending}"
+        for pid in (ended, alive)
+        for ending in ("", ".wal", ".json")
+    ]
+    other = f".other.duckdb.{ended}.partial"
+    for name in (*names, other):
+        (target.parent / name).write_text("half")
+    await engine.backup(target)
+    left = {file.name for file in target.parent.glob(".*")}
+    assert {*names[3:], other} == left

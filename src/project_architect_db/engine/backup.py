@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from project_architect_db.engine.address import wal_of
 from project_architect_db.engine.copying import copy_file
+from project_architect_db.engine.partial_files import partial_file
 from project_architect_db.errors import ArchitectError, BackupError
 
 if TYPE_CHECKING:
@@ -157,22 +158,19 @@ async def back_up(
     if source is None:
         raise BackupError("a database in memory has no file to copy; export its tables")
     target = _allowed(target, source, overwrite=overwrite)
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        created_at, waited = await copy_database(engine, source, partial, progress)
-        content = await read_content(partial, progress)
-        facts = await asyncio.to_thread(digest_of, partial, progress)
-        backup = Backup(
-            path=target, created_at=created_at, source=str(source), **facts, **content,
-            library=version("project-architect-db"), writers_waited=round(waited, 3),
-        )  # fmt: skip
-        _publish(backup, partial)  # here: a thread would go on after a cancellation
+        with partial_file(target) as partial:
+            created_at, waited = await copy_database(engine, source, partial, progress)
+            content = await read_content(partial, progress)
+            facts = await asyncio.to_thread(digest_of, partial, progress)
+            backup = Backup(
+                path=target, created_at=created_at, source=str(source), **facts,
+                library=version("project-architect-db"), **content,
+                writers_waited=round(waited, 3),
+            )  # fmt: skip
+            _publish(backup, partial)  # here: a thread would outlast a cancellation
     except OSError as error:
         raise BackupError(f"{target} cannot be written: {error}") from error
-    finally:
-        for leftover in (partial, wal_of(partial), manifest_of(partial)):
-            with suppress(OSError):
-                leftover.unlink(missing_ok=True)
     return backup
 
 

@@ -24,6 +24,7 @@ from project_architect_db.engine.backup import (
 )
 from project_architect_db.engine.copying import copy_file
 from project_architect_db.engine.database import DatabaseEngine
+from project_architect_db.engine.partial_files import partial_file
 from project_architect_db.errors import (
     BackupError,
     CorruptDatabaseError,
@@ -100,20 +101,16 @@ async def restore(
     backup = await verify_backup(path, progress=progress)
     _require_known(backup, known_revisions)
     target = _allowed(path, Path(database))
-    partial = target.with_name(f".{target.name}.{os.getpid()}.restoring")
     try:
-        await copy_file(
-            path, partial, progress=lambda done, all_: progress("copy", done, all_)
-        )
-        _compare(backup, await read_content(partial, progress))
-        await fold_log(target)
-        kept = await asyncio.to_thread(swap_in, partial, target, "restore")
+        with partial_file(target) as partial:
+            await copy_file(
+                path, partial, progress=lambda done, all_: progress("copy", done, all_)
+            )
+            _compare(backup, await read_content(partial, progress))
+            await fold_log(target)
+            kept = await asyncio.to_thread(swap_in, partial, target, "restore")
     except OSError as error:
         raise BackupError(f"{target} cannot be written: {error}") from error
-    finally:
-        for leftover in (partial, wal_of(partial)):
-            with suppress(OSError):
-                leftover.unlink(missing_ok=True)
     return Restored(backup, target, kept)
 
 
