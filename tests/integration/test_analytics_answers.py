@@ -27,11 +27,11 @@ from project_architect_db import (
     QueryTimeoutError,
     RepositoryRepository,
 )
-from project_architect_db.analytics import answering
 from project_architect_db.analytics.answering import Answering
 from project_architect_db.analytics.cache import AnswerCache
 from project_architect_db.analytics.questions import Question
 from project_architect_db.analytics.repository import AnalyticsRepository
+from project_architect_db.engine import watching
 from project_architect_db.testing import temporary_database
 
 AT = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -269,7 +269,7 @@ async def test_a_question_that_takes_too_long_is_stopped(engine, analytics):
 
 @pytest.mark.slow
 async def test_a_long_question_says_how_far_it_is(engine, analytics, monkeypatch):
-    monkeypatch.setattr(answering, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.01)
     question, _ = asking(analytics, SLOW.replace("1000000", "6000"))
     told = []
     await question.report_progress(told.append)
@@ -278,7 +278,7 @@ async def test_a_long_question_says_how_far_it_is(engine, analytics, monkeypatch
 
 
 async def test_progress_is_told_of_running_statements_alone(analytics, monkeypatch):
-    monkeypatch.setattr(answering, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.01)
     told = []
 
     async def compute(session):

@@ -33,12 +33,13 @@ from project_architect_db import (
     ProjectRepository,
     QueryTimeoutError,
 )
-from project_architect_db.analytics import answering, present
+from project_architect_db.analytics import present
 from project_architect_db.analytics.cache import AnswerCache
 from project_architect_db.analytics.questions import Question
 from project_architect_db.analytics.repository import AnalyticsRepository
 from project_architect_db.analytics.watching import _wake
 from project_architect_db.dialect.commit_log import EVERYTHING, CommitLog
+from project_architect_db.engine import watching
 from project_architect_db.testing import temporary_database
 
 BUSY = "SELECT sum(sqrt(a.range * b.range)) FROM range(6000) a, range(6000) b"
@@ -167,7 +168,7 @@ async def test_who_has_no_patience_ends_nothing_for_others(analytics):
 
 
 async def test_progress_is_told_to_who_joins(analytics, monkeypatch):
-    monkeypatch.setattr(answering, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.01)
     question, told = question_of(analytics, busy), ([], [])
     await asyncio.gather(*(
         analytics.answer(question.report_progress(each.append)) for each in told

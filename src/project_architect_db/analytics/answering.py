@@ -34,6 +34,7 @@ from project_architect_db.domain.models import (
     Project,
     Repository,
 )
+from project_architect_db.engine.watching import looking
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -47,7 +48,6 @@ TIMEOUT = 60.0
 AT_ONCE = 2
 """Questions that the database works on: each of them uses all of its threads."""
 
-LOOK_SECONDS = 0.2
 
 OWN_TABLES = frozenset(
     model.__tablename__
@@ -226,17 +226,10 @@ def _telling(session: ArchitectSession, tell: Progress) -> Iterator[None]:
     """
     Say how far the statements in the block are.
     """
-    loop = asyncio.get_running_loop()
-    timer: asyncio.TimerHandle
 
     def look() -> None:
-        nonlocal timer
-        timer = loop.call_later(LOOK_SECONDS, look)
         if (progress := session.progress) is not None:
             tell(progress / 100)
 
-    timer = loop.call_later(LOOK_SECONDS, look)
-    try:
+    with looking(look):
         yield
-    finally:
-        timer.cancel()

@@ -17,23 +17,36 @@ LOOK_SECONDS = 0.2
 
 
 @contextmanager
+def looking(look: Callable[[], object]) -> Iterator[None]:
+    """
+    Look again and again, while the block runs.
+    """
+    loop = asyncio.get_running_loop()
+    timer: asyncio.TimerHandle
+
+    def again() -> None:
+        nonlocal timer
+        timer = loop.call_later(LOOK_SECONDS, again)
+        look()
+
+    timer = loop.call_later(LOOK_SECONDS, again)
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def watching(
     engine: DatabaseEngine, tell: Callable[[int, int], object]
 ) -> Iterator[None]:
     """
     Say how far the statements in the block are, in percent as DuckDB estimates it.
     """
-    loop = asyncio.get_running_loop()
-    timer: asyncio.TimerHandle
 
     def look() -> None:
-        nonlocal timer
-        timer = loop.call_later(LOOK_SECONDS, look)
         for query in engine.running():
             tell(max(0, round(query.progress)), 100)
 
-    timer = loop.call_later(LOOK_SECONDS, look)
-    try:
+    with looking(look):
         yield
-    finally:
-        timer.cancel()
